@@ -1,0 +1,29 @@
+"""Objects to the text of an answer and back, and the turns around it."""
+
+from __future__ import annotations
+
+from qvl.conversation.answer import Fault, TextObject
+from qvl.conversation.builder import BaseBuilder, Conversation, DenseBuilder, PixelObjects, Prompts
+from qvl.conversation.messages import Message, build_messages
+from qvl.conversation.parse import ParsedAnswer, parse_answer
+from qvl.conversation.reader import MAX_IMAGES
+from qvl.conversation.render import as_text, render_answer, text_objects, written_objects
+
+__all__ = [
+    "MAX_IMAGES",
+    "BaseBuilder",
+    "Conversation",
+    "DenseBuilder",
+    "Fault",
+    "Message",
+    "ParsedAnswer",
+    "PixelObjects",
+    "Prompts",
+    "TextObject",
+    "as_text",
+    "build_messages",
+    "parse_answer",
+    "render_answer",
+    "text_objects",
+    "written_objects",
+]

@@ -1,0 +1,7 @@
+"""Prompt schemes; their texts live in conf/prompts."""
+
+from __future__ import annotations
+
+from qvl.prompts.scheme import PromptScheme
+
+__all__ = ["PromptScheme"]
