@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qvl.conversation.answer import Fault, TextObject
+from qvl.conversation.answer import NUMBER_LIMIT, Fault, TextObject
 from qvl.conversation.builder import BaseBuilder, Conversation, DenseBuilder, PixelObjects, Prompts
 from qvl.conversation.messages import Message, build_messages
 from qvl.conversation.parse import ParsedAnswer, parse_answer
@@ -11,6 +11,7 @@ from qvl.conversation.render import as_text, render_answer, text_objects, writte
 
 __all__ = [
     "MAX_IMAGES",
+    "NUMBER_LIMIT",
     "BaseBuilder",
     "Conversation",
     "DenseBuilder",

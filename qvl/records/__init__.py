@@ -6,7 +6,7 @@ from qvl.records.category import attributes, category
 from qvl.records.coordinates import is_number
 from qvl.records.decode import decode_line
 from qvl.records.finding import Finding, shorten
-from qvl.records.jsonl import JsonlFile, check_rows
+from qvl.records.jsonl import JsonlFile
 from qvl.records.order import ORDER_POLICIES, order_objects
 from qvl.records.record import ObjectRecord, Record, Source
 from qvl.records.text import (
@@ -28,7 +28,6 @@ __all__ = [
     "Source",
     "attributes",
     "category",
-    "check_rows",
     "clean_text",
     "decode_line",
     "has_line_break",

@@ -1,19 +1,17 @@
-"""A JSONL file on disk: random access by row, and the check of all its rows."""
+"""A JSONL file on disk: random access by row."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from qvl.errors import RecordError
 from qvl.records.decode import decode_line
-from qvl.records.finding import Finding, shorten
+from qvl.records.finding import Finding
 from qvl.records.record import Source
-from qvl.records.validation import image_path, validate_row
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = np.frombuffer(b" \t\r\x0b\x0c", dtype=np.uint8)
@@ -87,50 +85,6 @@ class JsonlFile:
         """Return the digest of the whole file, 64 hexadecimal digits."""
         with open(self.path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_rows(jsonl: JsonlFile, *, root: str, allowed_roots: Sequence[str]) -> list[Finding]:
-    """Check every row of a file and return all findings, in file order.
-
-    To the codes of `decode_line` and `validate_row` it adds no_rows, image_outside_roots and image_missing. Pictures
-    are not opened.
-
-    Args:
-        jsonl: The file.
-        root: Folder that relative image paths start from.
-        allowed_roots: Folders that images may lie in, links resolved; `root` is always one of them.
-    """
-    roots = tuple(os.path.realpath(folder) for folder in (root, *allowed_roots))
-    if not len(jsonl):
-        return [Finding("no_rows", Source(jsonl.path, 1), "", "the file has no rows")]
-    return [finding for index in range(len(jsonl)) for finding in _check_row(jsonl, index, root, roots)]
-
-
-def _check_row(jsonl: JsonlFile, index: int, root: str, roots: Sequence[str]) -> Iterator[Finding]:
-    source = jsonl.source(index)
-    row, unread = jsonl.decode(index)
-    yield from unread
-    if any(finding.code in ("bad_json", "bad_utf8") for finding in unread):
-        return
-    known = {(finding.code, finding.field) for finding in unread}
-    found = validate_row(row, source=source)
-    yield from (finding for finding in found if (finding.code, finding.field) not in known)
-    images = row.get("images") if isinstance(row, dict) else None
-    rejected = {finding.field for finding in found}
-    for number, image in enumerate(images if isinstance(images, list) else ()):
-        field = f"images[{number}]"
-        if field not in rejected:
-            yield from (Finding(code, source, field, text) for code, text in _check_file(image, root, roots))
-
-
-def _check_file(image: str, root: str, roots: Sequence[str]) -> Iterator[tuple[str, str]]:
-    path = image_path(image, root=root)
-    real = os.path.realpath(path)
-    if not any(real.startswith(folder.rstrip(os.sep) + os.sep) for folder in roots):
-        allowed = ", ".join(roots)
-        yield "image_outside_roots", f"{shorten(image)} leads to {real}, outside the allowed folders {allowed}"
-    elif not os.path.isfile(real):
-        yield "image_missing", f"{shorten(image)}: no such file {path}"
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int]:

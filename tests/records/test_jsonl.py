@@ -1,6 +1,5 @@
 import hashlib
 import json
-import os
 import pickle
 
 import numpy as np
@@ -9,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qvl.errors import RecordError
-from qvl.records import JsonlFile, check_rows, parse_row
+from qvl.records import JsonlFile, parse_row
 from qvl.records.jsonl import index_rows
 
 
@@ -25,11 +24,6 @@ def good_row(**changes):
 
 def lines(*rows):
     return "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
-
-
-def check(folder, *rows, **options):
-    found = check_rows(JsonlFile(write(folder, lines(*rows))), root=str(folder), allowed_roots=(), **options)
-    return [(finding.where.line, finding.code, finding.field) for finding in found]
 
 
 @pytest.mark.parametrize(
@@ -110,60 +104,7 @@ def test_a_file_that_changes_under_a_run_is_noticed(tmp_path):
         file.row(0)
 
 
-def test_check_rows_finds_nothing_in_a_good_file(tmp_path):
-    write(tmp_path, "", "a.jpg")
-    assert check(tmp_path, good_row(), "", good_row(images=[str(tmp_path / "a.jpg")])) == []
-
-
-def test_check_rows_reports_every_row_and_every_finding(tmp_path):
-    write(tmp_path, "", "a.jpg")
-    objects = '[{"desc": "", "bbox_2d": [NaN, 1, 2, 3]}]'
-    two = f'{{"images": ["a.jpg"], "width": 9, "height": 9, "height": 9, "objects": {objects}}}'
-    found = check(tmp_path, good_row(), two, "{", good_row(width=0, summary=1), "", good_row(images=["gone.jpg"]))
-    assert found == [
-        (2, "duplicate_key", "height"),
-        (2, "non_finite", "objects[0].bbox_2d[0]"),  # once, though both checks see it
-        (2, "empty_desc", "objects[0].desc"),
-        (3, "bad_json", ""),
-        (4, "bad_size", "width"),
-        (4, "bad_summary", "summary"),
-        (6, "image_missing", "images[0]"),
-    ]
-
-
-@pytest.mark.parametrize("row", ["null", "[]", '{"images": "a.jpg"}', '{"images": [1]}', '"\\ud800"'])
-def test_check_rows_survives_rows_of_any_form(tmp_path, row):
-    assert check(tmp_path, row)
-
-
-def test_a_file_without_rows_is_a_finding(tmp_path):
-    assert check(tmp_path) == [(1, "no_rows", "")]
-
-
-def test_images_outside_of_the_roots_are_refused(tmp_path):
-    inside, outside = tmp_path / "data", tmp_path / "data2"
-    inside.mkdir()
-    outside.mkdir()
-    write(outside, "", "a.jpg")
-    os.symlink(outside / "a.jpg", inside / "link.jpg")
-    images = ["../data2/a.jpg", str(outside / "a.jpg"), "link.jpg", "/etc/passwd", "."]
-    file = JsonlFile(write(inside, lines(*(good_row(images=[image]) for image in images))))
-    refused = check_rows(file, root=str(inside), allowed_roots=())
-    assert [finding.code for finding in refused] == ["image_outside_roots"] * len(images)
-    allowed = check_rows(file, root=str(inside), allowed_roots=[str(outside)])
-    assert [finding.where.line for finding in allowed] == [4, 5]
-
-
-def test_a_root_may_be_a_link_and_the_whole_disk_may_be_allowed(tmp_path):
-    (tmp_path / "real").mkdir()
-    write(tmp_path / "real", "", "a.jpg")
-    os.symlink(tmp_path / "real", tmp_path / "link")
-    file = JsonlFile(write(tmp_path, lines(good_row())))
-    assert check_rows(file, root=str(tmp_path / "link"), allowed_roots=()) == []
-    assert check_rows(file, root=str(tmp_path / "real"), allowed_roots=["/"]) == []
-
-
-def test_a_checked_row_becomes_a_record(tmp_path):
+def test_a_row_becomes_a_record(tmp_path):
     file = JsonlFile(write(tmp_path, lines(good_row())))
     record = parse_row(file.row(0), source=file.source(0), root=str(tmp_path))
     assert record.images == (str(tmp_path / "a.jpg"),)

@@ -15,7 +15,7 @@ import pytest
 
 import qvl
 from qvl.errors import CheckpointError
-from qvl.models.checkpoint import (
+from qvl.runtime.checkpoint import (
     MANIFEST_NAME,
     checkpoint_folder,
     discard_staging,
@@ -258,7 +258,7 @@ def test_rotation_neither_counts_nor_removes_what_is_not_whole(tmp_path: Path) -
 SAVE = """
 import os, sys
 from pathlib import Path
-from qvl.models.checkpoint import *
+from qvl.runtime.checkpoint import *
 
 run = Path(sys.argv[1])
 

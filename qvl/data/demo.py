@@ -1,0 +1,101 @@
+"""The demo data: procedural cabinets written once as JSONL and JPEG."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.progress import track
+
+from qvl.data.painting import paint
+from qvl.data.scenes import STYLES, Layout, Part, layout_scene
+from qvl.runtime.seeding import rng
+
+__all__ = ["DemoScenes"]
+
+_VERSION = 1
+_JPEG_QUALITY = 92
+
+
+class DemoScenes:
+    """Generator of a demo data set; the same arguments give the same bytes."""
+
+    def __init__(self, *, root: str, style: str, seed: int, splits: Mapping[str, int]) -> None:
+        """Say what to generate.
+
+        Args:
+            root: Folder to write: `<split>.jsonl`, `images/` and `manifest.json`.
+            style: Name of a style in `qvl.data.scenes.STYLES`.
+            seed: Of all scenes.
+            splits: Number of scenes of each split.
+
+        Raises:
+            ValueError: The style is unknown or a split is empty.
+        """
+        if style not in STYLES:
+            raise ValueError(f"style must be one of {sorted(STYLES)}, got {style!r}")
+        if any(count < 1 for count in splits.values()):
+            raise ValueError(f"every split needs at least one scene, got {dict(splits)}")
+        self.root = Path(root)
+        self.style = style
+        self.seed = seed
+        self.splits = dict(splits)
+
+    def prepare(self) -> Path:
+        """Write the data unless this very set lies there already.
+
+        Processes that start together wait for the first one; an interrupted set is never taken for a whole one.
+
+        Returns:
+            The folder.
+        """
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        with (self.root.parent / f".{self.root.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self._is_there():
+                self._write()
+        return self.root
+
+    @property
+    def _manifest(self) -> dict[str, object]:
+        return {"version": _VERSION, "style": self.style, "seed": self.seed, "splits": self.splits}
+
+    def _is_there(self) -> bool:
+        manifest = self.root / "manifest.json"
+        return manifest.is_file() and json.loads(manifest.read_text(encoding="utf-8")) == self._manifest
+
+    def _write(self) -> None:
+        staging = self.root.with_name(f".{self.root.name}.staging")
+        shutil.rmtree(staging, ignore_errors=True)
+        (staging / "images").mkdir(parents=True)
+        for split, count in self.splits.items():
+            scenes = track(range(count), description=f"demo scenes ({split})", transient=True)
+            rows = [self._scene(staging, split, index) for index in scenes]
+            (staging / f"{split}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        (staging / "manifest.json").write_text(json.dumps(self._manifest, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(self.root, ignore_errors=True)
+        staging.rename(self.root)
+
+    def _scene(self, folder: Path, split: str, index: int) -> str:
+        """Write one picture and return its JSONL line."""
+        draw = rng(self.seed, 0, f"{self.style}/{split}", index, 0)
+        layout = layout_scene(STYLES[self.style], draw)
+        name = f"images/{split}_{index:06d}.jpg"
+        paint(layout, draw).save(folder / name, quality=_JPEG_QUALITY, subsampling=0)
+        return json.dumps(_row(layout, name), ensure_ascii=False)
+
+
+def _row(layout: Layout, image: str) -> dict[str, object]:
+    return {
+        "images": [image],
+        "objects": [_object(part) for part in layout.parts],
+        "width": layout.width,
+        "height": layout.height,
+    }
+
+
+def _object(part: Part) -> dict[str, object]:
+    return {"desc": part.desc, part.key: [round(float(number), 2) for number in part.points.ravel()]}
