@@ -1,0 +1,7 @@
+"""The door to ms-swift's training; it is imported when a run starts, not before."""
+
+from qvl.training.arguments import accumulation_steps
+from qvl.training.job import Evaluate, TrainingJob, TrainingResult
+from qvl.training.pipeline import SwiftTrainer
+
+__all__ = ["Evaluate", "SwiftTrainer", "TrainingJob", "TrainingResult", "accumulation_steps"]

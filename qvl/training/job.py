@@ -1,0 +1,90 @@
+"""What one training run needs, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qvl.data import DenseDataset, Ledger, TurnFormat
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Evaluate", "TrainingJob", "TrainingResult"]
+
+
+class Evaluate(Protocol):
+    """Scores the model as it stands; all ranks call it together."""
+
+    def __call__(self, model: nn.Module, template: object, *, name: str) -> Mapping[str, float]:
+        """Return metric values; `name` says which evaluation it is (`before`, `after`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """One run.
+
+    Attributes:
+        config: Sections and root keys of the configuration as plain values; the path of the model is resolved.
+        train: Rows to train on, checked.
+        val: Rows to evaluate on, checked.
+        form: How pictures are shown and answers written.
+        output_dir: The run's folder.
+        ledger: Where dropped rows are listed; None on ranks other than the first.
+        resume_from: Folder of a verified checkpoint to go on from, or None.
+        callbacks: Callbacks of the transformers trainer.
+    """
+
+    config: Mapping[str, Any]
+    train: DenseDataset
+    val: DenseDataset
+    form: TurnFormat
+    output_dir: Path
+    ledger: Ledger | None = None
+    resume_from: Path | None = None
+    callbacks: Sequence[object] = ()
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """Keys of the group `model`."""
+        return self._section("model")
+
+    @property
+    def tuner(self) -> Mapping[str, Any]:
+        """Keys of the group `tuner`."""
+        return self._section("tuner")
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """Keys of the group `training`."""
+        return self._section("training")
+
+    @property
+    def max_length(self) -> int:
+        """Longest user turn in tokens."""
+        return int(self.config["global_max_length"])
+
+    def _section(self, name: str) -> Mapping[str, Any]:
+        section: Mapping[str, Any] = self.config[name]
+        return section
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a run leaves behind.
+
+    Attributes:
+        before: Metrics before the first step; empty if not asked for.
+        after: Metrics of the trained model.
+        checkpoint: The last checkpoint, or None if nothing was saved.
+        best_checkpoint: The best one by the chosen metric, or None.
+        global_step: Steps taken.
+    """
+
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    checkpoint: str | None
+    best_checkpoint: str | None
+    global_step: int

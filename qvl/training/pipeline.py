@@ -1,0 +1,208 @@
+"""The door to ms-swift: its fine-tuning pipeline with our data, checks and trainer."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qvl.errors import HealthError
+from qvl.runtime.checkpoint import discard_staging, list_checkpoints
+from qvl.runtime.distributed import rank_from_environment
+from qvl.training.arguments import sft_arguments
+from qvl.training.conversation_dump import dump_turn
+from qvl.training.encoding import ConversationEncoder, EncodedDataset
+from qvl.training.freezing import check_trainable, expected_trainable
+from qvl.training.job import Evaluate, TrainingJob, TrainingResult
+from qvl.training.lengths import check_lengths
+from qvl.training.trainer import SealedTrainer
+
+if TYPE_CHECKING:
+    from swift.pipelines import SwiftSft as _Upstream
+else:
+    _Upstream = object
+
+__all__ = ["SwiftTrainer"]
+
+_TUNER_KEYS = (
+    "tuner_type",
+    "freeze_llm",
+    "freeze_vit",
+    "freeze_aligner",
+    "target_modules",
+    "modules_to_save",
+    "use_dora",
+)
+
+
+class SwiftTrainer:
+    """Trains with ms-swift's supervised fine-tuning pipeline; one run a process."""
+
+    def run(self, job: TrainingJob, *, evaluate: Evaluate) -> TrainingResult:
+        """Train one model.
+
+        Args:
+            job: What to train on what.
+            evaluate: Scores the model before and after; called by all processes.
+
+        Returns:
+            Metrics before and after, and where the checkpoints lie.
+
+        Raises:
+            QvlError: The data, the model or the checkpoint to resume from is not what was asked for.
+        """
+        _quiet_upstream()
+        if rank_from_environment().is_main:
+            discard_staging(job.output_dir)
+        with _environment(TENSORBOARD_LOGGING_DIR=str(job.output_dir / "tensorboard")):
+            arguments = sft_arguments(job, resume_from=None if job.resume_from is None else str(job.resume_from))
+            _distrust_remote_code()
+            from swift.pipelines import SwiftSft
+
+            pipeline_class = type("QvlSftPipeline", (QvlSft, SwiftSft), {})
+            result: TrainingResult = pipeline_class(arguments, job, evaluate).main()
+        return result
+
+
+class QvlSft(_Upstream):
+    """Upstream's order kept: data, `prepare_model`, trainer, train."""
+
+    model: Any
+
+    def __init__(self, arguments: object, job: TrainingJob, evaluate: Evaluate) -> None:
+        self.job = job
+        self.evaluate = evaluate
+        self.before: Mapping[str, float] = {}
+        super().__init__(arguments)
+
+    def _prepare_template(self) -> None:
+        """Read the placeholder ids from the processor; upstream has those of Qwen's own vocabulary written in."""
+        super()._prepare_template()
+        self.template.image_token_id = self.processor.image_token_id
+        self.template.video_token_id = self.processor.video_token_id
+
+    def _prepare_dataset(self) -> tuple[EncodedDataset, EncodedDataset]:
+        job, data = self.job, self.job.config["data"]
+        encoder = ConversationEncoder(self.template, job.form)
+        epochs = math.ceil(self.args.num_train_epochs)
+        if self.args.max_steps > 0:
+            epochs = math.ceil(self.args.max_steps / math.ceil(len(job.train) / job.training["effective_batch_size"]))
+        for dataset, count in ((job.train, epochs), (job.val, 1)):
+            check_lengths(dataset, encoder, limit=job.max_length, epochs=count, on_overlength=data["on_overlength"])
+            if job.ledger is not None:
+                for source, reason in dataset.rows.left_out:
+                    job.ledger.record(source.file, source.line, reason)
+        every = job.config["health"]["every_n"]
+        first = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        train = EncodedDataset(job.train, encoder, check_first=first, check_every=every)
+        val = EncodedDataset(job.val, encoder, check_first=1, check_every=every)
+        if data["dump_conversation_text"] and rank_from_environment().is_main:
+            dump_turn(job.train[0], encoder, job.output_dir / "conversation.txt")
+        return train, val
+
+    @classmethod
+    def prepare_model(cls, args: Any, model: Any, **kwargs: Any) -> Any:
+        """Freeze and adapt as upstream does, then make sure that the right weights are trained."""
+        expected = expected_trainable(model, {key: vars(args)[key] for key in _TUNER_KEYS})
+        prepared = super().prepare_model(args, model, **kwargs)
+        check_trainable(prepared, expected)
+        return prepared
+
+    def run(self) -> TrainingResult:
+        """Do what upstream's `run` does, with our trainer class."""
+        from swift.trainers import TrainerFactory
+
+        train, val = self._prepare_dataset()
+        self.args.save_args()
+        model = self.prepare_model(self.args, self.model, template=self.template, train_dataset=train)
+        self.model = model
+        trainer_class = type("QvlTrainer", (SealedTrainer, TrainerFactory.get_trainer_cls(self.args)), {})
+        trainer = trainer_class(
+            model=model,
+            args=self.args.training_args,
+            template=self.template,
+            train_dataset=train,
+            eval_dataset=val,
+        )
+        return self.train(trainer)
+
+    def train(self, trainer: Any) -> TrainingResult:
+        """Score, train, score."""
+        from swift.trainers.patcher import PrinterCallbackNew
+
+        from qvl.callbacks import CallAtBegin, EpochToDataset, ProgressBar
+
+        trainer.remove_callback(PrinterCallbackNew)  # it fails when a model is scored before training
+        begin = CallAtBegin(lambda: self._begin(trainer))
+        for callback in (begin, EpochToDataset(self.job.train), ProgressBar(), *self.job.callbacks):
+            trainer.add_callback(callback)
+        super().train(trainer)
+        trainer.save_last()
+        after = self._score(trainer, "after")
+        checkpoints = list_checkpoints(Path(self.args.output_dir))
+        return TrainingResult(
+            before=self.before,
+            after=after,
+            checkpoint=str(checkpoints[-1]) if checkpoints else None,
+            best_checkpoint=trainer.state.best_model_checkpoint,
+            global_step=trainer.state.global_step,
+        )
+
+    def _begin(self, trainer: Any) -> None:
+        """Make sure that the processes train together, and score the model as it comes.
+
+        Scoring it any earlier would make accelerate take it for wrapped already and leave its gradients unsynchronised.
+        """
+        world_size = rank_from_environment().world_size
+        if trainer.accelerator.num_processes != world_size or (
+            world_size > 1 and trainer.model_wrapped is trainer.model
+        ):
+            raise HealthError(
+                f"{world_size} processes were started, but the gradients of {trainer.accelerator.num_processes} are "
+                f"averaged over a {type(trainer.model_wrapped).__name__}"
+            )
+        if self.job.config["evaluation"]["before_training"] and self.args.resume_from_checkpoint is None:
+            self.before = self._score(trainer, "before")
+
+    def _save_trainer_state(self, trainer: Any) -> dict[str, object]:
+        """Leave out upstream's plots and its summary; TensorBoard and our own files hold them."""
+        return {}
+
+    def _score(self, trainer: Any, name: str) -> Mapping[str, float]:
+        loss = trainer.evaluate()["eval_loss"]
+        scores = self.evaluate(trainer.accelerator.unwrap_model(trainer.model), self.template, name=name)
+        return {"loss": float(loss), **scores}
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Set environment variables for a while: upstream only sets what is not there yet."""
+    before = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
+
+
+def _quiet_upstream() -> None:
+    """Keep hundreds of lines of arguments and modules off the screen; read by upstream when it is imported."""
+    os.environ.setdefault("LOG_LEVEL", "ERROR")
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+def _distrust_remote_code() -> None:
+    """Upstream's loaders run code that comes with a checkpoint unless told otherwise."""
+    from swift.model.register import BaseModelLoader
+
+    BaseModelLoader.default_trust_remote_code = False

@@ -1,0 +1,134 @@
+"""ms-swift's trainer with saves that are whole or absent, and no row left out of an epoch."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qvl.errors import HealthError
+from qvl.runtime.checkpoint import checkpoint_folder, publish, rotate, staging_folder
+from qvl.training.sampling import TurnBatches
+
+if TYPE_CHECKING:
+    import torch
+    from swift.trainers import Seq2SeqTrainer as _Upstream
+    from torch import nn
+else:
+    _Upstream = object
+
+__all__ = ["SealedTrainer"]
+
+_NOT_FOR_THE_MODEL = ("labels", "compute_loss_func", "loss_scale", "text_position_ids", "channel")
+
+
+class SealedTrainer(_Upstream):
+    """Stands in front of the trainer that ms-swift picks.
+
+    Stages, seals and renames checkpoints; takes batches from `TurnBatches`; stops at a loss that is not finite.
+    """
+
+    _staging: Path | None = None
+
+    def get_train_dataloader(self, skip_batches: int = 0) -> object:
+        """Return the batches of an epoch in the order of the data set, every turn once over all processes."""
+        from accelerate.data_loader import SkipBatchSampler
+        from swift.dataloader import DataLoaderShard
+        from swift.utils import seed_worker
+
+        batches: Any = TurnBatches(
+            len(self.train_dataset),
+            batch_size=self._train_batch_size,
+            rank=self.args.process_index,
+            world_size=self.args.world_size,
+        )
+        if skip_batches:
+            batches = SkipBatchSampler(batches, skip_batches=skip_batches)
+        workers, rank = self.args.dataloader_num_workers, self.args.process_index
+        return DataLoaderShard(
+            self.train_dataset,
+            device=self.accelerator.device,
+            batch_sampler=batches,
+            collate_fn=self.data_collator,
+            num_workers=workers,
+            pin_memory=self.args.dataloader_pin_memory,
+            worker_init_fn=_WorkerSeed(seed_worker, workers, rank),
+            prefetch_factor=self.args.dataloader_prefetch_factor,
+        )
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Return ms-swift's loss; a batch that only fills up the last step has none."""
+        if model.training and not bool((inputs["labels"] != -100).any()):
+            inputs = {key: value for key, value in inputs.items() if key not in _NOT_FOR_THE_MODEL}
+            return model(**inputs).logits.sum() * 0.0
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Run one micro step.
+
+        Raises:
+            HealthError: The loss is not finite; the weights are as before this optimiser step.
+        """
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        if not bool(loss.isfinite().all()):
+            step = self.state.global_step
+            raise HealthError(f"the loss is {loss.item()} after step {step}; stopped before the weights were changed")
+        return loss
+
+    def _get_output_dir(self, trial: object) -> str:
+        """Let upstream write into the staging folder while a checkpoint is made."""
+        return str(self._staging) if self._staging else str(super()._get_output_dir(trial))
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Write all pieces beside the run's checkpoints, then seal and rename them on the first process."""
+        run, step = Path(self.args.output_dir), self.state.global_step
+        final = checkpoint_folder(run, step)
+        self._staging = staging_folder(run, step)
+        if self.is_world_process_zero():
+            shutil.rmtree(self._staging, ignore_errors=True)
+            self._staging.mkdir(parents=True)
+            shutil.copy(run / "args.json", self._staging / "args.json")  # upstream copies it on from there
+        _barrier()
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        finally:
+            staging, self._staging = self._staging, None
+        if self.state.best_global_step:
+            self.state.best_model_checkpoint = str(checkpoint_folder(run, self.state.best_global_step))
+        _barrier()
+        if self.is_world_process_zero():
+            whole = staging / final.name
+            self.state.save_to_json(str(whole / "trainer_state.json"))
+            publish(whole, final)
+            shutil.rmtree(staging)
+            self._rotate(run, final)
+        _barrier()
+
+    def _rotate(self, run: Path, newest: Path) -> None:
+        if self.args.save_total_limit:
+            best = self.state.best_model_checkpoint
+            rotate(run, keep=self.args.save_total_limit, protected={newest, *([Path(best)] if best else [])})
+
+    def save_last(self) -> None:
+        """Save the weights of the last step unless they lie there already."""
+        if self.args.save_strategy == "no" or not self.state.global_step:
+            return
+        if not checkpoint_folder(Path(self.args.output_dir), self.state.global_step).exists():
+            self._save_checkpoint(self.model, None)
+
+
+class _WorkerSeed:
+    """Seeds a loader worker; a class, so that it can be sent to spawned workers."""
+
+    def __init__(self, seed_worker: Any, num_workers: int, rank: int) -> None:
+        self.seed_worker, self.num_workers, self.rank = seed_worker, num_workers, rank
+
+    def __call__(self, worker_id: int) -> None:
+        self.seed_worker(worker_id, num_workers=self.num_workers, rank=self.rank)
+
+
+def _barrier() -> None:
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.barrier()

@@ -1,0 +1,167 @@
+"""Whole runs in processes of their own, on a tiny model with random weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+pytestmark = [pytest.mark.slow, pytest.mark.swift]
+TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+
+
+def command(recipe: str, out: Path, data: Path, model: Path, *overrides: str) -> list[str]:
+    return [
+        "-m",
+        "qvl.train",
+        f"+recipe={recipe}",
+        "+debug=fast",
+        f"hydra.run.dir={out}",
+        f"model.path={model}",
+        "data.prepare=null",
+        f"data.train.path={data}/train.jsonl",
+        f"data.val.path={data}/val.jsonl",
+        "data.train.limit=null",
+        "data.val.limit=null",
+        "evaluation.num_samples=0",
+        "training.effective_batch_size=2",
+        "training.max_steps=4",
+        "training.save_strategy=steps",
+        "training.save_steps=1",
+        "training.save_total_limit=null",
+        *overrides,
+    ]
+
+
+def run(arguments: list[str], *, fails: bool = False) -> str:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=600, check=False)
+    output = done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, output[-4000:]
+    return output
+
+
+def weights(checkpoint: Path) -> dict[str, object]:
+    [file] = [path for path in checkpoint.glob("*model.safetensors")]
+    return load_file(file)
+
+
+def same(first: dict[str, object], second: dict[str, object]) -> bool:
+    return first.keys() == second.keys() and all((first[name] == second[name]).all() for name in first)
+
+
+@pytest.fixture(scope="module", params=["stage1_aligner", "stage2_lora"])
+def whole_run(request, tmp_path_factory, demo_folder, tiny_folder):
+    """A run of four steps; nine rows make five turns, three steps an epoch: step 4 is in epoch 2."""
+    out = tmp_path_factory.mktemp(request.param) / "run"
+    output = run(command(request.param, out, demo_folder, tiny_folder, "evaluation.num_samples=2"))
+    return request.param, out, output
+
+
+def test_a_run_ends_with_a_table_and_leaves_what_is_needed_to_repeat_it(whole_run):
+    _, out, output = whole_run
+    assert "detection F1@0.5" in output
+    assert "python -m qvl.visualize predictions=" in output
+    manifest = json.loads((out / "run_manifest.json").read_text())
+    assert [entry["rows"] for entry in manifest["data"]] == [9, 4]
+    assert all(len(entry["sha256"]) == 64 for entry in manifest["data"])
+    assert manifest["packages"]["ms-swift"].startswith("4.")
+    assert "learning_rate" in (out / "config.yaml").read_text()
+    assert list((out / "tensorboard").glob("events*"))
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["after"]["loss"] < metrics["before"]["loss"]
+    assert len((out / "predictions_after.jsonl").read_text().splitlines()) == 4
+    dump = (out / "conversation.txt").read_text()
+    assert "masked, labels -100" in dump
+    assert "trained on" in dump
+    assert "<|image_pad|> x 48" in dump
+
+
+def test_a_resumed_run_inside_epoch_2_is_bit_identical(whole_run, tmp_path, demo_folder, tiny_folder):
+    recipe, out, _ = whole_run
+    resume = f"training.resume_from_checkpoint={out}/checkpoint-3"
+    run(command(recipe, tmp_path / "resumed", demo_folder, tiny_folder, resume))
+    assert same(weights(out / "checkpoint-4"), weights(tmp_path / "resumed" / "checkpoint-4"))
+    assert not same(weights(out / "checkpoint-4"), weights(out / "checkpoint-3"))
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_newest_good_one_named(whole_run, tmp_path, demo_folder, tiny_folder):
+    recipe, out, _ = whole_run
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    (copy / "checkpoint-4" / "optimizer.pt").unlink()
+    resume = f"training.resume_from_checkpoint={copy}/checkpoint-4"
+    output = run(command(recipe, tmp_path / "resumed", demo_folder, tiny_folder, resume), fails=True)
+    assert "optimizer.pt" in output
+    assert "checkpoint-3" in output
+
+
+def test_only_what_the_recipe_trains_differs_from_the_base(whole_run, tiny_folder):
+    recipe, out, _ = whole_run
+    trained = weights(out / "checkpoint-4")
+    if recipe == "stage2_lora":
+        parts = {"merger" if "merger" in name else "lora" if "lora_" in name else name for name in trained}
+        assert parts == {"merger", "lora"}
+        assert len(trained) == 4 * 7 * 2 + 24
+        return
+    base = weights(tiny_folder)
+    changed = {name for name in trained if (trained[name] != base[name]).any()}
+    assert changed == {name for name in base if "merger" in name}
+
+
+def test_stage_2_starts_from_a_checkpoint_of_stage_1(tmp_path, demo_folder, tiny_folder):
+    first, second = tmp_path / "first", tmp_path / "second"
+    run(command("stage1_aligner", first, demo_folder, tiny_folder, "training.max_steps=1"))
+    run(command("stage2_lora", second, demo_folder, first / "checkpoint-1", "training.max_steps=1"))
+    assert (second / "checkpoint-1" / "adapter_model.safetensors").is_file()
+
+
+def test_two_processes_train_the_same_weights_as_one(tmp_path, demo_folder, tiny_folder):
+    """Five turns on two processes: the last step has a filler that must not change anything."""
+    sgd = (
+        "training.extra.optim=sgd",
+        "training.learning_rate=0.1",
+        "training.aligner_lr=0.1",
+    )  # Adam would amplify noise
+    shared = (*sgd, "training.max_steps=3", "training.per_device_train_batch_size=1", "tuner.lora_dropout=0.0")
+    one, two = tmp_path / "one", tmp_path / "two"
+    run(command("stage2_lora", one, demo_folder, tiny_folder, *shared))
+    run([*TORCHRUN, *command("stage2_lora", two, demo_folder, tiny_folder, *shared)])
+    start, first, second = (
+        weights(path) for path in (one / "checkpoint-1", one / "checkpoint-3", two / "checkpoint-3")
+    )
+    moved = max(abs(first[name] - start[name]).max() for name in first)
+    assert max(abs(first[name] - second[name]).max() for name in first) < 1e-3 * moved
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["tuner.modules_to_save=[model.visual.mergr]"], ["model.visual.mergr", "model.visual.merger"]),
+        (["global_max_length=300"], ["global_max_length=300", "train.jsonl:"]),
+        (["++training.extra.neftune_nois_alpha=1"], ["neftune_noise_alpha"]),
+    ],
+)
+def test_a_mistake_ends_the_run_before_the_first_step(tmp_path, demo_folder, tiny_folder, overrides, words):
+    output = run(command("stage2_lora", tmp_path / "run", demo_folder, tiny_folder, *overrides), fails=True)
+    assert all(word in output for word in words), output[-2000:]
+    assert "Traceback" not in output
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, demo_folder, tiny_folder):
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_folder, broken)
+    from safetensors.numpy import save_file
+
+    values = dict(weights(broken))
+    values["model.language_model.norm.weight"] = values["model.language_model.norm.weight"] * float("nan")
+    save_file(values, broken / "model.safetensors", metadata={"format": "pt"})
+    off = ("evaluation.before_training=false",)
+    output = run(command("stage2_lora", tmp_path / "run", demo_folder, broken, *off), fails=True)
+    assert "the loss is nan" in output
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
