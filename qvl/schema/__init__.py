@@ -1,0 +1,53 @@
+"""The schema of the configuration: groups, checks, and what to tell about keys that are not in it."""
+
+from qvl.schema.checks import Problem, check, find_problems
+from qvl.schema.explain import explain, reason, unknown_key
+from qvl.schema.findings import find_strange_keys, tell
+from qvl.schema.groups import (
+    DataConfig,
+    DeepspeedConfig,
+    EvaluationConfig,
+    HealthConfig,
+    ModelConfig,
+    PathsConfig,
+    TrainConfig,
+    TrainingConfig,
+    TunerConfig,
+    VisualizeConfig,
+)
+from qvl.schema.keys import RETIRED, RETIRED_SECTIONS, advice, missing_keys, nearest, unknown_keys
+from qvl.schema.register import register_schema
+from qvl.schema.sources import ConfigFiles, KeyNote, Origins, config_dir, read_notes
+
+__all__ = [
+    "RETIRED",
+    "RETIRED_SECTIONS",
+    "ConfigFiles",
+    "DataConfig",
+    "DeepspeedConfig",
+    "EvaluationConfig",
+    "HealthConfig",
+    "KeyNote",
+    "ModelConfig",
+    "Origins",
+    "PathsConfig",
+    "Problem",
+    "TrainConfig",
+    "TrainingConfig",
+    "TunerConfig",
+    "VisualizeConfig",
+    "advice",
+    "check",
+    "config_dir",
+    "explain",
+    "find_problems",
+    "find_strange_keys",
+    "missing_keys",
+    "nearest",
+    "read_notes",
+    "reason",
+    "register_schema",
+    "tell",
+    "unknown_key",
+    "unknown_keys",
+]

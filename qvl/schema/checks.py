@@ -1,0 +1,235 @@
+"""Rules between keys: values in range, names among the allowed, combinations that can work."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from qvl.errors import ConfigError
+from qvl.schema.groups import ModelConfig, TrainingConfig, TunerConfig
+from qvl.schema.keys import advice
+
+__all__ = ["Problem", "check", "find_problems"]
+
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "data.check_images": ("decode", "header"),
+    "data.emit_norm": ("none", "norm100", "norm1000"),
+    "data.object_order": ("tlbr", "center", "none"),
+    "data.on_overlength": ("error", "drop"),
+    "model.attn_impl": ("sdpa", "flash_attention_2", "eager"),
+    "model.torch_dtype": ("float32", "bfloat16"),
+    "training.eval_strategy": ("steps", "epoch", "no"),
+    "training.metric_for_best_model": ("eval_loss", "eval_token_acc"),
+    "training.save_strategy": ("steps", "epoch", "best", "no"),
+    "tuner.tuner_type": ("full", "lora"),
+}
+"""Keys whose value is one of a few names."""
+
+INFINITE = math.inf
+RANGES: dict[str, tuple[float, float]] = {
+    "augment_prob": (0, 1),
+    "data.images_per_user_turn": (1, INFINITE),
+    "evaluation.batch_size": (1, INFINITE),
+    "evaluation.line_tolerance": (1e-9, 1000),
+    "evaluation.max_new_tokens": (1, INFINITE),
+    "evaluation.num_samples": (0, INFINITE),
+    "evaluation.threshold": (1e-9, 1),
+    "global_max_length": (1, INFINITE),
+    "health.every_n": (0, INFINITE),
+    "line_tolerance": (1e-9, 1000),
+    "model.max_pixels": (1, INFINITE),
+    "model.min_pixels": (1, INFINITE),
+    "num_samples": (1, INFINITE),
+    "seed": (0, 2**32 - 1),
+    "threshold": (1e-9, 1),
+    "training.adam_beta2": (0, 1),
+    "training.aligner_lr": (0, INFINITE),
+    "training.dataloader_num_workers": (0, INFINITE),
+    "training.effective_batch_size": (1, INFINITE),
+    "training.eval_steps": (1, INFINITE),
+    "training.learning_rate": (0, INFINITE),
+    "training.logging_steps": (1, INFINITE),
+    "training.max_grad_norm": (0, INFINITE),
+    "training.max_steps": (-1, INFINITE),
+    "training.num_train_epochs": (0, INFINITE),
+    "training.per_device_eval_batch_size": (1, INFINITE),
+    "training.per_device_train_batch_size": (1, INFINITE),
+    "training.save_steps": (1, INFINITE),
+    "training.save_total_limit": (1, INFINITE),
+    "training.vit_lr": (0, INFINITE),
+    "training.warmup_ratio": (0, 1),
+    "training.weight_decay": (0, INFINITE),
+    "tuner.lora_alpha": (1, INFINITE),
+    "tuner.lora_dropout": (0, 0.999),
+    "tuner.lora_rank": (1, INFINITE),
+}
+"""Keys whose value is a finite number between two bounds, both allowed; null is allowed where the schema has it."""
+
+NODES = ("augmentation", "data.builder", "data.train", "data.val", "prompts", "training.trainer")
+"""Keys that describe an object to build."""
+
+GREATER_IS_BETTER = {"eval_loss": False, "eval_token_acc": True}
+
+EXTRA_HOMES: dict[str, str] = {
+    "data_seed": "seed",
+    "deepspeed": "the group deepspeed",
+    "fp16": "model.torch_dtype",
+    "lora_target_modules": "tuner.target_modules",
+    "model": "model.path",
+    "seed": "seed",
+    **{field.name: f"model.{field.name}" for field in dataclasses.fields(ModelConfig)},
+    **{field.name: f"tuner.{field.name}" for field in dataclasses.fields(TunerConfig)},
+    **{field.name: f"training.{field.name}" for field in dataclasses.fields(TrainingConfig)},
+}
+"""Arguments of ms-swift that have a key of their own here."""
+
+EXTRA_REFUSED: dict[str, str] = {
+    "custom_register_path": "it runs a file of Python; write a class and name it in trusted_targets",
+    "external_plugins": "it runs a file of Python; write a class and name it in trusted_targets",
+    "trust_remote_code": "code that comes with a checkpoint is never run",
+}
+"""Arguments of ms-swift that are not available, and why."""
+
+
+class Problem(NamedTuple):
+    """One key whose value cannot be used, and a message without the key."""
+
+    key: str
+    message: str
+
+
+def find_problems(cfg: DictConfig, *, world_size: int) -> list[Problem]:
+    """Return everything that cannot work in a complete configuration; [] when it is sound.
+
+    Args:
+        cfg: Composed configuration without missing values.
+        world_size: Number of processes that will train.
+    """
+    if "training" not in cfg:  # a verb that only has numbers and paths
+        return list(_numbers(cfg))
+    problems = [*_nodes(cfg), *_names(cfg), *_numbers(cfg)]
+    if problems:
+        return problems
+    return [*_run(cfg), *_model(cfg), *_tuner(cfg), *_steps(cfg), *_best(cfg), *_extra(cfg), *_batch(cfg, world_size)]
+
+
+def check(cfg: DictConfig, *, world_size: int) -> None:
+    """Raise a ConfigError that lists everything that cannot work.
+
+    Args:
+        cfg: Composed configuration without missing values.
+        world_size: Number of processes that will train.
+    """
+    if problems := find_problems(cfg, world_size=world_size):
+        raise ConfigError("\n".join(f"{key}: {message}" for key, message in problems))
+
+
+def _nodes(cfg: DictConfig) -> Iterator[Problem]:
+    optional = ["data.prepare"] if cfg.data.prepare is not None else []
+    named = [f"callbacks.{name}" for name in cfg.callbacks or {}]
+    for key in (*NODES, *optional, *named):
+        node = OmegaConf.select(cfg, key)
+        if not OmegaConf.is_dict(node) or "_target_" not in node:
+            yield Problem(key, f"has to be a node with a _target_, a class of qvl, got {node!r}")
+
+
+def _names(cfg: DictConfig) -> Iterator[Problem]:
+    for key, allowed in ALLOWED.items():
+        value = OmegaConf.select(cfg, key)
+        if value in allowed:
+            continue
+        close = difflib.get_close_matches(str(value), allowed, n=1)
+        meant = 'write "no" in quotes, YAML reads a bare no as false' if value == "False" and "no" in allowed else ""
+        meant = meant or (f"did you mean {close[0]}?" if close else "")
+        yield Problem(key, f"{value!r} is not one of {', '.join(allowed)}" + (f"; {meant}" if meant else ""))
+
+
+def _numbers(cfg: DictConfig) -> Iterator[Problem]:
+    for key, (low, high) in RANGES.items():
+        value = OmegaConf.select(cfg, key)
+        values = list(value) if isinstance(value, ListConfig) else [value]
+        if values and all(item is None or _is_inside(item, low, high) for item in values):
+            continue
+        bounds = f"at least {low:g}" if high == INFINITE else f"from {low:g} to {high:g}"
+        yield Problem(key, f"{value} is out of range, it has to be {bounds}")
+
+
+def _is_inside(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and low <= value <= high
+
+
+def _run(cfg: DictConfig) -> Iterator[Problem]:
+    if not re.fullmatch(r"\w[\w.-]*", cfg.run_name):
+        yield Problem("run_name", f'{cfg.run_name!r} is no folder name; use letters, digits, ".", "_" and "-"')
+
+
+def _model(cfg: DictConfig) -> Iterator[Problem]:
+    if cfg.model.min_pixels > cfg.model.max_pixels:
+        yield Problem("model.min_pixels", f"{cfg.model.min_pixels} is more than max_pixels, {cfg.model.max_pixels}")
+
+
+def _tuner(cfg: DictConfig) -> Iterator[Problem]:
+    tuner = cfg.tuner
+    frozen = tuner.freeze_llm and tuner.freeze_vit and tuner.freeze_aligner
+    if tuner.tuner_type == "full":
+        if frozen:
+            yield Problem("tuner.tuner_type", "freeze_llm, freeze_vit and freeze_aligner leave nothing to train")
+        for key in ("modules_to_save", "use_dora"):
+            if OmegaConf.select(cfg, f"tuner.{key}"):
+                yield Problem(f"tuner.{key}", "means nothing to tuner_type full; choose tuner=llm_lora")
+    elif not tuner.target_modules:
+        yield Problem("tuner.target_modules", "is empty, so LoRA adapts nothing; use [all-linear]")
+    elif frozen and not tuner.modules_to_save:
+        yield Problem("tuner.target_modules", "freeze_llm, freeze_vit and freeze_aligner leave nothing to adapt")
+
+
+def _steps(cfg: DictConfig) -> Iterator[Problem]:
+    training = cfg.training
+    if training.max_steps == 0 or (training.max_steps < 0 and training.num_train_epochs <= 0):
+        yield Problem("training.max_steps", "there is no step to train; set max_steps or num_train_epochs")
+    if training.save_strategy == "best" and training.eval_strategy == "no":
+        yield Problem("training.save_strategy", "best needs an evaluation; set eval_strategy to steps or epoch")
+
+
+def _best(cfg: DictConfig) -> Iterator[Problem]:
+    training = cfg.training
+    greater = GREATER_IS_BETTER[training.metric_for_best_model]
+    if training.greater_is_better != greater:
+        message = f"has to be {str(greater).lower()} for {training.metric_for_best_model}"
+        yield Problem("training.greater_is_better", message)
+    if not training.load_best_model_at_end or training.save_strategy == "best":
+        return
+    if training.save_strategy != training.eval_strategy:
+        message = f"{training.save_strategy} has to equal eval_strategy, {training.eval_strategy}, to know the best"
+        yield Problem("training.save_strategy", message)
+    elif training.save_strategy == "steps" and training.save_steps % training.eval_steps:
+        message = f"has to be a multiple of eval_steps, {training.eval_steps}, to know the best"
+        yield Problem("training.save_steps", message)
+
+
+def _extra(cfg: DictConfig) -> Iterator[Problem]:
+    for name in cfg.training.extra:
+        key = f"training.extra.{name}"
+        if name in EXTRA_REFUSED:
+            yield Problem(key, f"is refused: {EXTRA_REFUSED[name]}")
+        elif name in EXTRA_HOMES:
+            yield Problem(key, f"has a place of its own; use {EXTRA_HOMES[name]}")
+        elif retired := advice(name):
+            yield Problem(key, f"is retired: {retired}")
+
+
+def _batch(cfg: DictConfig, world_size: int) -> Iterator[Problem]:
+    from qvl.training import accumulation_steps
+
+    training = cfg.training
+    try:
+        accumulation_steps(training.effective_batch_size, training.per_device_train_batch_size, world_size)
+    except ConfigError as error:
+        key = "training.effective_batch_size"
+        yield Problem(key, str(error).removeprefix(f"{key}="))

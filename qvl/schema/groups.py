@@ -1,0 +1,171 @@
+"""Keys and types of the configuration groups; the values are in conf/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+__all__ = [
+    "DataConfig",
+    "DeepspeedConfig",
+    "EvaluationConfig",
+    "HealthConfig",
+    "ModelConfig",
+    "PathsConfig",
+    "TrainConfig",
+    "TrainingConfig",
+    "TunerConfig",
+    "VisualizeConfig",
+]
+
+
+@dataclass
+class ModelConfig:
+    """Group `model`: which checkpoint, in which precision, on how many pixels."""
+
+    path: str = MISSING
+    model_type: str = MISSING
+    torch_dtype: str = MISSING
+    attn_impl: str = MISSING
+    min_pixels: int = MISSING
+    max_pixels: int = MISSING
+    mixture_of_experts: bool = False
+
+
+@dataclass
+class TunerConfig:
+    """Group `tuner`: which weights are trained, and how; the LoRA keys mean nothing to `tuner_type: full`."""
+
+    tuner_type: str = MISSING
+    freeze_llm: bool = MISSING
+    freeze_vit: bool = MISSING
+    freeze_aligner: bool = MISSING
+    target_modules: list[str] = field(default_factory=list)
+    modules_to_save: list[str] = field(default_factory=list)
+    lora_rank: int = 8
+    lora_alpha: int = 32
+    lora_dropout: float = 0.1
+    use_dora: bool = False
+
+
+@dataclass
+class DataConfig:
+    """Group `data`: where rows come from and how they become conversations."""
+
+    images_per_user_turn: Any = MISSING
+    emit_norm: str = MISSING
+    object_order: str = MISSING
+    on_overlength: str = MISSING
+    check_images: str = MISSING
+    dump_conversation_text: bool = MISSING
+    allowed_roots: list[str] = field(default_factory=list)
+    prepare: Any = None
+    train: Any = MISSING
+    val: Any = MISSING
+    builder: Any = MISSING
+
+
+@dataclass
+class TrainingConfig:
+    """Group `training`: schedule, optimiser, evaluation and saving."""
+
+    per_device_train_batch_size: int = MISSING
+    per_device_eval_batch_size: int = MISSING
+    effective_batch_size: int = MISSING
+    num_train_epochs: float = MISSING
+    max_steps: int = MISSING
+    learning_rate: float = MISSING
+    vit_lr: float | None = None
+    aligner_lr: float | None = None
+    lr_scheduler_type: str = MISSING
+    warmup_ratio: float = MISSING
+    weight_decay: float = MISSING
+    adam_beta2: float = MISSING
+    bf16: bool | None = None
+    max_grad_norm: float = MISSING
+    gradient_checkpointing: bool = MISSING
+    logging_steps: int = MISSING
+    eval_strategy: str = MISSING
+    eval_steps: int = MISSING
+    save_strategy: str = MISSING
+    save_steps: int = MISSING
+    save_total_limit: int | None = None
+    save_only_model: bool = MISSING
+    metric_for_best_model: str = MISSING
+    greater_is_better: bool = MISSING
+    load_best_model_at_end: bool = MISSING
+    dataloader_num_workers: int = MISSING
+    resume_from_checkpoint: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    trainer: Any = MISSING
+
+
+@dataclass
+class DeepspeedConfig:
+    """Group `deepspeed`: settings handed to DeepSpeed unchanged, or null."""
+
+    config: Any = None
+
+
+@dataclass
+class EvaluationConfig:
+    """Group `evaluation`: detection scores of generated answers."""
+
+    num_samples: int = MISSING
+    before_training: bool = MISSING
+    max_new_tokens: int = MISSING
+    batch_size: int = MISSING
+    threshold: float = MISSING
+    line_tolerance: float = MISSING
+
+
+@dataclass
+class HealthConfig:
+    """Group `health`: how often encoded samples are checked."""
+
+    every_n: int = MISSING
+
+
+@dataclass
+class PathsConfig:
+    """Group `paths`: absolute folders."""
+
+    root: str = MISSING
+    runs: str = MISSING
+    data: str = MISSING
+
+
+@dataclass
+class TrainConfig:
+    """Everything that `conf/train.yaml` and the groups may hold; an unknown key fails before anything is built."""
+
+    model: ModelConfig = MISSING
+    tuner: TunerConfig = MISSING
+    data: DataConfig = MISSING
+    augmentation: Any = MISSING
+    prompts: Any = MISSING
+    training: TrainingConfig = MISSING
+    deepspeed: DeepspeedConfig = MISSING
+    callbacks: Any = MISSING
+    evaluation: EvaluationConfig = MISSING
+    health: HealthConfig = MISSING
+    paths: PathsConfig = MISSING
+    run_name: str = MISSING
+    seed: int = MISSING
+    augment_prob: float = MISSING
+    global_max_length: int = MISSING
+    trusted_targets: list[str] = field(default_factory=list)
+
+
+@dataclass
+class VisualizeConfig:
+    """Everything that `conf/visualize.yaml` may hold."""
+
+    predictions: str = MISSING
+    out: str | None = None
+    num_samples: int = MISSING
+    threshold: float = MISSING
+    line_tolerance: float = MISSING
+    worst_first: bool = MISSING

@@ -1,0 +1,144 @@
+"""Verb: fine-tune a model, `python -m qvl.train +recipe=stage2_lora`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from qvl.build import build
+from qvl.command import run
+
+__all__ = ["cli", "main"]
+
+_log = logging.getLogger(__name__)
+
+
+def main(cfg: Any) -> None:
+    """Train as the configuration says: check the data, write down what runs, train, show what came of it.
+
+    Args:
+        cfg: Composed and checked configuration, see `qvl.schema.TrainConfig`.
+    """
+    from qvl.data import Ledger
+    from qvl.runtime import configure_logging, rank_from_environment
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    rank = rank_from_environment()
+    configure_logging("INFO", rank.rank)
+    _log.info("run folder: %s", folder)
+    ledger = Ledger(folder / "ledger.jsonl") if rank.is_main else None
+    job, evaluate = _job(cfg, folder, ledger)
+    if rank.is_main:
+        _write_manifest(cfg, folder, job)
+    result = build(cfg.training.trainer).run(job, evaluate=evaluate)
+    if rank.is_main:
+        _finish(folder, result)
+
+
+def _data(cfg: Any, folder: Path, prompts: Any) -> tuple[Any, Any]:
+    """Make, open and check the data."""
+    from qvl.data import SampleContext, check_all
+    from qvl.runtime import rank_from_environment
+
+    trusted = list(cfg.trusted_targets)
+    if cfg.data.prepare is not None:
+        build(cfg.data.prepare, trusted=trusted).prepare()
+    builder = build(cfg.data.builder, trusted=trusted, prompts=prompts)
+    augmentation = build(cfg.augmentation, trusted=trusted)
+    train = build(cfg.data.train, trusted=trusted, context=SampleContext(builder, augmentation, cfg.seed))
+    val = build(cfg.data.val, trusted=trusted, context=SampleContext(builder, None, cfg.seed))
+    images = cfg.data.check_images if rank_from_environment().is_main else "off"  # one process opens the pictures
+    check_all((train, val), images=images, report=folder / "findings.txt")
+    return train, val
+
+
+def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
+    """Build everything that a run needs: the job for the trainer, and what scores its model."""
+    from qvl.data import TurnFormat
+    from qvl.inference import DetectionEvaluation
+    from qvl.models import find_resume, resolve_model
+    from qvl.training import TrainingJob
+
+    prompts = build(cfg.prompts, trusted=list(cfg.trusted_targets))
+    train, val = _data(cfg, folder, prompts)
+    plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    texts = [prompts.system, prompts.user]
+    path = resolve_model(cfg.model.path, run_folder=folder, prompts=texts, seed=cfg.seed)
+    form = TurnFormat(
+        emit_norm=cfg.data.emit_norm,
+        order=cfg.data.object_order,
+        image_label=prompts.image_label,
+        min_pixels=cfg.model.min_pixels,
+        max_pixels=cfg.model.max_pixels,
+    )
+    job = TrainingJob(
+        config={**plain, "model": {**plain["model"], "path": path}},
+        train=train,
+        val=val,
+        form=form,
+        output_dir=folder,
+        ledger=ledger,
+        resume_from=find_resume(cfg.training.resume_from_checkpoint, folder.parent),
+        callbacks=list(build(cfg.callbacks, trusted=list(cfg.trusted_targets)).values()),
+    )
+    return job, DetectionEvaluation(dataset=val, form=form, settings=plain["evaluation"], folder=folder)
+
+
+def _write_manifest(cfg: Any, folder: Path, job: Any) -> None:
+    """Write down what runs, on what, before the first step."""
+    from qvl.runtime import collect_manifest, data_digest, rank_from_environment, write_manifest
+
+    manifest = collect_manifest(
+        config=OmegaConf.to_yaml(cfg, resolve=True),
+        overrides=list(HydraConfig.get().overrides.task),
+        data=[data_digest(Path(split.rows.path), rows=len(split.rows)) for split in (job.train, job.val)],
+        seed=cfg.seed,
+        world_size=rank_from_environment().world_size,
+    )
+    write_manifest(folder, manifest)
+
+
+def _finish(folder: Path, result: Any) -> None:
+    """Write the metrics and print them as a table."""
+    from qvl.runtime import write_text
+
+    metrics = {"before": dict(result.before), "after": dict(result.after), "global_step": result.global_step}
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    table = Table(title=f"held-out scores after {result.global_step} steps")
+    for column in ("", "before", "after"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, label in _LABELS.items():
+        values = [metrics.get(name) for metrics in (result.before, result.after)]
+        table.add_row(label, *("-" if value is None else f"{value:.3f}" for value in values))
+    console = Console()
+    console.print(table)
+    console.print(f"run folder   {folder}", soft_wrap=True)
+    console.print(f"checkpoint   {result.best_checkpoint or result.checkpoint or 'none was saved'}", soft_wrap=True)
+    predictions = folder / "predictions_after.jsonl"
+    if predictions.exists():
+        console.print(f"look at it   python -m qvl.visualize predictions={predictions}", soft_wrap=True)
+
+
+_LABELS = {
+    "loss": "loss",
+    "f1": "detection F1@0.5",
+    "precision": "precision@0.5",
+    "recall": "recall@0.5",
+    "parse_rate": "answers without a fault",
+}
+
+
+def cli() -> None:
+    """Run the verb from the command line."""
+    run(main, config_name="train")
+
+
+if __name__ == "__main__":
+    cli()
