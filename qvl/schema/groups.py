@@ -29,6 +29,7 @@ class ModelConfig:
     model_type: str = MISSING
     torch_dtype: str = MISSING
     attn_impl: str = MISSING
+    gradient_checkpointing: bool = MISSING
     min_pixels: int = MISSING
     max_pixels: int = MISSING
     mixture_of_experts: bool = False
@@ -85,7 +86,7 @@ class TrainingConfig:
     adam_beta2: float = MISSING
     bf16: bool | None = None
     max_grad_norm: float = MISSING
-    gradient_checkpointing: bool = MISSING
+    gradient_checkpointing: bool | None = None
     logging_steps: int = MISSING
     eval_strategy: str = MISSING
     eval_steps: int = MISSING

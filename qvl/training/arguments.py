@@ -77,6 +77,8 @@ def _training_values(job: TrainingJob) -> dict[str, object]:
     values = {key: value for key, value in job.training.items() if key not in _OWN_TRAINING_KEYS}
     if values["bf16"] is None:
         values["bf16"] = job.model["torch_dtype"] == "bfloat16"
+    if values["gradient_checkpointing"] is None:
+        values["gradient_checkpointing"] = job.model["gradient_checkpointing"]
     values["gradient_accumulation_steps"] = accumulation_steps(
         _integer(job.training, "effective_batch_size"),
         _integer(job.training, "per_device_train_batch_size"),
