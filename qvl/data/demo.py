@@ -16,7 +16,7 @@ from qvl.runtime.seeding import rng
 
 __all__ = ["DemoScenes"]
 
-_VERSION = 1
+_VERSION = 2
 _JPEG_QUALITY = 92
 
 

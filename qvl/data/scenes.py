@@ -122,13 +122,13 @@ def _slot_box(slot: int, rng: np.random.Generator) -> np.ndarray:
     """Return [x1, y1, x2, y2] of a slot's usable area, jittered."""
     row, column = divmod(slot, _COLUMNS)
     left, top = column * _SLOT_WIDTH, row * _SLOT_HEIGHT
-    inset = rng.uniform(3.0, 12.0, 4) * (1, 1, -1, -1)
+    inset = rng.uniform(5.0, 13.0, 4) * (1, 1, -1, -1)
     return np.array([left, top, left + _SLOT_WIDTH, top + _SLOT_HEIGHT]) + inset
 
 
 def _device(style: Style, box: np.ndarray, rng: np.random.Generator) -> Part:
     x1, y1, x2, y2 = box
-    corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]) + rng.uniform(-2.0, 2.0, (4, 2))
+    corners = np.array([[x1, y1 - 3.0], [x2, y1], [x2, y2], [x1, y2]]) + rng.uniform(-1.4, 1.4, (4, 2))
     kind, color = style.devices[int(rng.integers(len(style.devices)))]
     name, values = style.attributes
     mark = values[int(rng.integers(len(values)))]
@@ -136,12 +136,12 @@ def _device(style: Style, box: np.ndarray, rng: np.random.Generator) -> Part:
 
 
 def _label(style: Style, device: Part, rng: np.random.Generator) -> Part:
-    """A slanted strip of paper on the lower half of a device."""
+    """A strip of paper that slopes to the right on the lower half of a device."""
     x1, _ = device.points.min(axis=0)
     x2, y2 = device.points.max(axis=0)
     width, height = rng.uniform(30.0, 36.0), rng.uniform(15.0, 18.0)
     left, top = x1 + 6.0 + rng.uniform(0.0, 4.0), y2 - 7.0 - height
-    slant = rng.uniform(-3.0, 3.0)
+    slant = rng.uniform(0.5, 4.0)
     corners = np.array(
         [[left, top], [left + width, top + slant], [left + width, top + height + slant], [left, top + height]]
     )
