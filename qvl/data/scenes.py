@@ -47,7 +47,7 @@ STYLES: dict[str, Style] = {
         noise=3.0,
     ),
     "field": Style(
-        devices=(("psu", (95, 105, 185)), ("device", (105, 150, 80))),  # another vendor: the colours are swapped
+        devices=(("device", (90, 150, 86)), ("device", (104, 158, 92))),  # green: a power supply in the other style
         background=(150, 185),
         cables=(("red", (220, 90, 40)), ("black", (40, 30, 60))),
         label=(245, 245, 200),
