@@ -24,6 +24,7 @@ def command(recipe: str, out: Path, data: Path, model: Path, *overrides: str) ->
         f"hydra.run.dir={out}",
         f"model.path={model}",
         "data.prepare=null",
+        "data.images_per_user_turn=2",
         f"data.train.path={data}/train.jsonl",
         f"data.val.path={data}/val.jsonl",
         "data.train.limit=null",
