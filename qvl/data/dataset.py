@@ -13,7 +13,7 @@ from PIL import Image
 
 from qvl.augmentation import Sample
 from qvl.conversation import BaseBuilder, Conversation
-from qvl.data.pairing import epoch_order, group_bounds, plan_groups
+from qvl.data.pairing import epoch_order, num_groups, plan_groups
 from qvl.data.preprocess import BasePreprocessor
 from qvl.data.rows import CheckedRows
 from qvl.errors import RecordError
@@ -128,7 +128,7 @@ class DenseDataset:
 
     def __len__(self) -> int:
         """Return the number of user turns of an epoch."""
-        return len(group_bounds(len(self.rows), self.group_sizes)) - 1
+        return num_groups(len(self.rows), self.group_sizes)
 
     def __getitem__(self, index: int) -> Turn:
         """Return a user turn of the current epoch.

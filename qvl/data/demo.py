@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from rich.progress import track
 
 from qvl.data.painting import paint
 from qvl.data.scenes import STYLES, Layout, Part, layout_scene
+from qvl.runtime.files import discard, locked, replace_folder
 from qvl.runtime.seeding import rng
 
 __all__ = ["DemoScenes"]
@@ -52,9 +51,7 @@ class DemoScenes:
         Returns:
             The folder.
         """
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        with (self.root.parent / f".{self.root.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.root):
             if not self._is_there():
                 self._write()
         return self.root
@@ -69,15 +66,14 @@ class DemoScenes:
 
     def _write(self) -> None:
         staging = self.root.with_name(f".{self.root.name}.staging")
-        shutil.rmtree(staging, ignore_errors=True)
+        discard(staging)
         (staging / "images").mkdir(parents=True)
         for split, count in self.splits.items():
             scenes = track(range(count), description=f"demo scenes ({split})", transient=True)
             rows = [self._scene(staging, split, index) for index in scenes]
             (staging / f"{split}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
         (staging / "manifest.json").write_text(json.dumps(self._manifest, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(self.root, ignore_errors=True)
-        staging.rename(self.root)
+        replace_folder(staging, self.root)
 
     def _scene(self, folder: Path, split: str, index: int) -> str:
         """Write one picture and return its JSONL line."""

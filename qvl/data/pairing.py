@@ -8,7 +8,7 @@ import numpy as np
 
 from qvl.runtime.seeding import rng
 
-__all__ = ["epoch_order", "group_bounds", "plan_groups"]
+__all__ = ["epoch_order", "group_bounds", "num_groups", "plan_groups"]
 
 
 def group_bounds(num_rows: int, sizes: Sequence[int]) -> list[int]:
@@ -22,13 +22,20 @@ def group_bounds(num_rows: int, sizes: Sequence[int]) -> list[int]:
     Raises:
         ValueError: A size is below one, or there is none.
     """
+    return [*(start for share in _shares(num_rows, sizes) for start in share), num_rows]
+
+
+def num_groups(num_rows: int, sizes: Sequence[int]) -> int:
+    """Return the number of groups of an epoch, without making them; arguments and errors as of `group_bounds`."""
+    return sum(len(share) for share in _shares(num_rows, sizes))
+
+
+def _shares(num_rows: int, sizes: Sequence[int]) -> list[range]:
+    """Return the starts of the groups of each size."""
     if not sizes or any(size < 1 for size in sizes):
         raise ValueError(f"group sizes must be at least 1, got {list(sizes)}")
-    shares = [num_rows * number // len(sizes) for number in range(len(sizes) + 1)]
-    starts = [
-        start for size, first, end in zip(sizes, shares, shares[1:], strict=False) for start in range(first, end, size)
-    ]
-    return [*starts, num_rows]
+    edges = [num_rows * number // len(sizes) for number in range(len(sizes) + 1)]
+    return [range(first, end, size) for size, first, end in zip(sizes, edges, edges[1:], strict=False)]
 
 
 def plan_groups(num_rows: int, sizes: Sequence[int], order: np.random.Generator | None) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ from rich.progress import track
 
 from qvl.data.preprocess import BasePreprocessor
 from qvl.errors import RecordError
-from qvl.records import Finding, JsonlFile, Record, Source, parse_row, validate_row
+from qvl.records import Finding, JsonlFile, Record, Source, make_record, parse_row, validate_row
 from qvl.runtime.images import image_size, open_image
 
 __all__ = ["CheckedRows"]
@@ -117,9 +117,9 @@ class CheckedRows:
         known = {(finding.code, finding.field) for finding in unread}
         found = [finding for finding in validate_row(row, source=source) if (finding.code, finding.field) not in known]
         findings = [*unread, *found]
-        if any(finding.fatal for finding in findings):
+        if any(finding.fatal for finding in findings) or not isinstance(row, Mapping):
             return findings, None
-        return findings, parse_row(row, source=source, root=self.root)
+        return findings, make_record(row, source=source, root=self.root)
 
     def _check_pictures(self, records: Sequence[Record], images: str) -> Iterator[Finding]:
         def look(record: Record) -> list[Finding]:

@@ -76,9 +76,7 @@ class DetectionEvaluation:
         for number, record in enumerate(turn.records):
             answered = parsed.images[number] if number < len(parsed.images) else ()
             predicted = [_to_norm1000(item, record, self.form.emit_norm) for item in answered]
-            exact = text_objects(
-                record, emit_norm="none", order=self.form.order
-            )  # unrounded: a thin box keeps its area
+            exact = text_objects(record, emit_norm="none", order=self.form.order)  # a thin box keeps its area
             truth = [_to_norm1000(item, record, "none") for item in exact]
             yield {
                 "image": record.images[0],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from qvl.errors import CheckpointError, ConfigError
 from qvl.models.tiny import create_tiny_checkpoint
 from qvl.runtime.checkpoint import newest_good, resolve_resume
+from qvl.runtime.files import locked
 
 __all__ = ["find_resume", "resolve_model"]
 
@@ -53,9 +53,7 @@ def _refuse_code(folder: Path) -> None:
 
 def _new_weights(folder: Path, prompts: Sequence[str], seed: int) -> Path:
     """Write a new tiny checkpoint; the first process of a run does it, the others wait for the lock."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder):
         if not folder.exists():
             staging = folder.with_name(f".{folder.name}.staging")
             create_tiny_checkpoint(staging, prompts, seed=seed)

@@ -16,7 +16,7 @@ from qvl.records.text import (
     has_lone_surrogate,
     special_tokens_in,
 )
-from qvl.records.validation import image_path, parse_row, validate_row
+from qvl.records.validation import image_path, make_record, parse_row, validate_row
 
 __all__ = [
     "ORDER_POLICIES",
@@ -34,6 +34,7 @@ __all__ = [
     "has_lone_surrogate",
     "image_path",
     "is_number",
+    "make_record",
     "order_objects",
     "parse_row",
     "shorten",

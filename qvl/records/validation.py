@@ -5,7 +5,7 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Iterator, Mapping
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from qvl.errors import RecordError
 from qvl.geometry import Shape, shape_from_flat
@@ -56,6 +56,11 @@ def parse_row(row: object, *, source: Source, root: str) -> Record:
     fatal = [finding for finding in validate_row(row, source=source) if finding.fatal]
     if fatal or not isinstance(row, Mapping):
         raise RecordError("\n".join(map(str, fatal)))
+    return make_record(row, source=source, root=root)
+
+
+def make_record(row: Mapping[str, Any], *, source: Source, root: str) -> Record:
+    """Do what `parse_row` does, for a row that `validate_row` found nothing fatal in."""
     summary = row.get("summary")
     return Record(
         images=tuple(image_path(image, root=root) for image in row["images"]),

@@ -6,6 +6,7 @@ from qvl.runtime.distributed import Rank, rank_from_environment
 from qvl.runtime.files import (
     SET_ASIDE,
     discard,
+    locked,
     replace_folder,
     sha256_of,
     sync_tree,
@@ -39,6 +40,7 @@ __all__ = [
     "discard",
     "git_state",
     "image_size",
+    "locked",
     "open_image",
     "rank_from_environment",
     "redact_arguments",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 __all__ = [
     "SET_ASIDE",
     "discard",
+    "locked",
     "replace_folder",
     "sha256_of",
     "sync_tree",
@@ -72,6 +76,19 @@ def sync_tree(folder: Path) -> None:
         for name in names:
             _sync_file(Path(parent, name))
         _sync_folder(Path(parent))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time pass: the others wait until it leaves, or dies.
+
+    Args:
+        path: What is being made; the lock is the file `.<name>.lock` beside it, which stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def replace_folder(staging: Path, final: Path) -> None:

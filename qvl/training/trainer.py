@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ class SealedTrainer(_Upstream):
             collate_fn=self.data_collator,
             num_workers=workers,
             pin_memory=self.args.dataloader_pin_memory,
-            worker_init_fn=_WorkerSeed(seed_worker, workers, rank),
+            worker_init_fn=partial(seed_worker, num_workers=workers, rank=rank),
             prefetch_factor=self.args.dataloader_prefetch_factor,
         )
 
@@ -115,16 +116,6 @@ class SealedTrainer(_Upstream):
             return
         if not checkpoint_folder(Path(self.args.output_dir), self.state.global_step).exists():
             self._save_checkpoint(self.model, None)
-
-
-class _WorkerSeed:
-    """Seeds a loader worker; a class, so that it can be sent to spawned workers."""
-
-    def __init__(self, seed_worker: Any, num_workers: int, rank: int) -> None:
-        self.seed_worker, self.num_workers, self.rank = seed_worker, num_workers, rank
-
-    def __call__(self, worker_id: int) -> None:
-        self.seed_worker(worker_id, num_workers=self.num_workers, rank=self.rank)
 
 
 def _barrier() -> None:

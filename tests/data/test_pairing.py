@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl.data.pairing import epoch_order, group_bounds, plan_groups
+from qvl.data.pairing import epoch_order, group_bounds, num_groups, plan_groups
 
 sizes = st.lists(st.integers(1, 4), min_size=1, max_size=3)
 
@@ -15,6 +15,7 @@ def test_every_row_stands_in_exactly_one_group(num_rows, group_sizes, epoch):
     groups = plan_groups(num_rows, group_sizes, epoch_order(1, epoch, "train"))
     assert sorted(row for group in groups for row in group) == list(range(num_rows))
     assert len(groups) == len(group_bounds(num_rows, group_sizes)) - 1 or num_rows == 0
+    assert num_groups(num_rows, group_sizes) == len(group_bounds(num_rows, group_sizes)) - 1
 
 
 @given(st.integers(1, 60), st.integers(1, 4))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import resource
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from qvl.runtime import discard, replace_folder, sha256_of, sync_tree, write_bytes, write_json, write_text
+from qvl.runtime import discard, locked, replace_folder, sha256_of, sync_tree, write_bytes, write_json, write_text
 
 
 def folder(path: Path, content: str) -> Path:
@@ -104,3 +107,24 @@ def test_syncing_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     sync_tree(folder(tmp_path / "here", ""))
     with pytest.raises(FileNotFoundError):
         sync_tree(tmp_path / "gone")
+
+
+def hold(folder: str, log: str) -> None:
+    with locked(Path(folder)), Path(log).open("a") as file:
+        for _ in range(20):
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            time.sleep(0.005)
+
+
+def test_a_lock_lets_one_process_at_a_time_pass(tmp_path):
+    arguments = (str(tmp_path / "made" / "thing"), str(tmp_path / "log"))
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=hold, args=arguments) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    owners = (tmp_path / "log").read_text().split()
+    assert len(owners) == 60
+    assert sum(first != second for first, second in pairwise(owners)) == 2
