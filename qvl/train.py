@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,14 @@ def main(cfg: Any) -> None:
     job, evaluate = _job(cfg, folder, ledger)
     if rank.is_main:
         _write_manifest(cfg, folder, job)
-    result = build(cfg.training.trainer).run(job, evaluate=evaluate)
+    result = _builder(cfg)(cfg.training.trainer).run(job, evaluate=evaluate)
     if rank.is_main:
         _finish(folder, result)
+
+
+def _builder(cfg: Any) -> Callable[..., Any]:
+    """Return `build` for what the command line trusts."""
+    return partial(build, trusted=list(cfg.trusted_targets))
 
 
 def _data(cfg: Any, folder: Path, prompts: Any) -> tuple[Any, Any]:
@@ -47,13 +54,12 @@ def _data(cfg: Any, folder: Path, prompts: Any) -> tuple[Any, Any]:
     from qvl.data import SampleContext, check_all
     from qvl.runtime import rank_from_environment
 
-    trusted = list(cfg.trusted_targets)
+    make = _builder(cfg)
     if cfg.data.prepare is not None:
-        build(cfg.data.prepare, trusted=trusted).prepare()
-    builder = build(cfg.data.builder, trusted=trusted, prompts=prompts)
-    augmentation = build(cfg.augmentation, trusted=trusted)
-    train = build(cfg.data.train, trusted=trusted, context=SampleContext(builder, augmentation, cfg.seed))
-    val = build(cfg.data.val, trusted=trusted, context=SampleContext(builder, None, cfg.seed))
+        make(cfg.data.prepare).prepare()
+    builder = make(cfg.data.builder, prompts=prompts)
+    train = make(cfg.data.train, context=SampleContext(builder, make(cfg.augmentation), cfg.seed))
+    val = make(cfg.data.val, context=SampleContext(builder, None, cfg.seed))
     images = cfg.data.check_images if rank_from_environment().is_main else "off"  # one process opens the pictures
     check_all((train, val), images=images, report=folder / "findings.txt")
     return train, val
@@ -66,7 +72,8 @@ def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
     from qvl.models import find_resume, resolve_model
     from qvl.training import TrainingJob
 
-    prompts = build(cfg.prompts, trusted=list(cfg.trusted_targets))
+    make = _builder(cfg)
+    prompts = make(cfg.prompts)
     train, val = _data(cfg, folder, prompts)
     plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     texts = [prompts.system, prompts.user]
@@ -86,7 +93,7 @@ def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
         output_dir=folder,
         ledger=ledger,
         resume_from=find_resume(cfg.training.resume_from_checkpoint, folder.parent),
-        callbacks=list(build(cfg.callbacks, trusted=list(cfg.trusted_targets)).values()),
+        callbacks=list(make(cfg.callbacks).values()),
     )
     return job, DetectionEvaluation(dataset=val, form=form, settings=plain["evaluation"], folder=folder)
 

@@ -166,3 +166,23 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, demo_folder, tiny_fol
     output = run(command("stage2_lora", tmp_path / "run", demo_folder, broken, *off), fails=True)
     assert "the loss is nan" in output
     assert not list((tmp_path / "run").glob("checkpoint-*"))
+
+
+OWN_TRAINER = """
+from qvl.training import SwiftTrainer, TrainingResult
+
+
+class OwnTrainer(SwiftTrainer):
+    def run(self, job, *, evaluate):
+        (job.output_dir / "own").touch()
+        scores = {"loss": 0.0}
+        return TrainingResult(before=scores, after=scores, checkpoint=None, best_checkpoint=None, global_step=0)
+"""
+
+
+def test_a_trainer_of_ones_own_runs_when_the_command_trusts_it(tmp_path, monkeypatch, demo_folder, tiny_folder):
+    (tmp_path / "mine.py").write_text(OWN_TRAINER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    own = ("training.trainer._target_=mine.OwnTrainer", "trusted_targets=[mine.OwnTrainer]")
+    run(command("stage2_lora", tmp_path / "run", demo_folder, tiny_folder, *own))
+    assert (tmp_path / "run" / "own").exists()
