@@ -2,26 +2,66 @@
 
 from __future__ import annotations
 
+from qvl.geometry.affine import (
+    Matrix,
+    apply,
+    compose,
+    identity,
+    invert,
+    is_axis_aligned,
+    mirror_x,
+    mirror_y,
+    perspective,
+    rotation,
+    scaling,
+    shearing,
+    transform,
+    translation,
+)
 from qvl.geometry.canonical import canonical
+from qvl.geometry.clipping import Seen, clip, rectangle, see
+from qvl.geometry.fit import model_size
 from qvl.geometry.grid import GRIDS, from_grid, round_half_up, to_grid
-from qvl.geometry.measures import area, box_iou, overlap, polygon_iou, tube_iou
-from qvl.geometry.shapes import KEYS, Box, Polygon, Polyline, Shape, shape_from_flat
+from qvl.geometry.measures import area, box_iou, length, min_area_rectangle, overlap, polygon_iou, tube_iou
+from qvl.geometry.shapes import KEYS, Box, Points, Polygon, Polyline, Shape, shape_from_flat
 
 __all__ = [
     "GRIDS",
     "KEYS",
     "Box",
+    "Matrix",
+    "Points",
     "Polygon",
     "Polyline",
+    "Seen",
     "Shape",
+    "apply",
     "area",
     "box_iou",
     "canonical",
+    "clip",
+    "compose",
     "from_grid",
+    "identity",
+    "invert",
+    "is_axis_aligned",
+    "length",
+    "min_area_rectangle",
+    "mirror_x",
+    "mirror_y",
+    "model_size",
     "overlap",
+    "perspective",
     "polygon_iou",
+    "rectangle",
+    "rotation",
     "round_half_up",
+    "scaling",
+    "see",
     "shape_from_flat",
+    "shearing",
     "to_grid",
+    "transform",
+    "translation",
     "tube_iou",
 ]

@@ -1,4 +1,4 @@
-"""Area and overlap of shapes.
+"""Area, length and overlap of shapes.
 
 One rule for polygons that cross or touch themselves, everywhere: `shapely.make_valid`, which counts an edge that is
 walked several times once, and keeps the places from which a ray leaves over an odd number of edges. A bow-tie covers
@@ -7,9 +7,20 @@ its two triangles, a ring walked twice what it covers once; spikes and repeated 
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import shapely
 
-from qvl.geometry.shapes import Box, Polygon, Polyline, Shape
+from qvl.geometry.canonical import canonical
+from qvl.geometry.shapes import Box, Points, Polygon, Polyline, Shape
+
+
+def covered(shape: Box | Polygon) -> shapely.Geometry:
+    """Return what a box or polygon covers as a valid geometry of shapely, by the rule of this module."""
+    if isinstance(shape, Box):
+        return shapely.box(*shape.bounds())
+    region = shapely.polygons(shape.points)
+    return region if region.is_valid else shapely.make_valid(region)
 
 
 def area(shape: Shape) -> float:
@@ -22,9 +33,43 @@ def area(shape: Shape) -> float:
         case Box():
             return (shape.x2 - shape.x1) * (shape.y2 - shape.y1)
         case Polygon():
-            return float(_region(shape).area)
+            return float(covered(shape).area)
         case Polyline():
             return 0.0
+
+
+def length(line: Polyline) -> float:
+    """Return the length of a line along its vertices, in units of the coordinates."""
+    steps = np.diff(line.points, axis=0)
+    return float(np.hypot(steps[:, 0], steps[:, 1]).sum())
+
+
+def min_area_rectangle(points: Points) -> Polygon:
+    """Return the rectangle of least area around points, turned as it needs to be.
+
+    Args:
+        points: (P >= 1, 2), in any order.
+
+    Returns:
+        Its four corners, clockwise on the screen (y points down). Points on one line give a rectangle without area
+        along the line, a single point four equal corners. Among equals it is the one turned least from upright.
+
+    Raises:
+        ValueError: If the shape of `points` is another, or a coordinate is not finite or too large.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
+        raise ValueError(f"points must have shape (P >= 1, 2), got {points.shape}")
+    hull = shapely.get_coordinates(shapely.convex_hull(shapely.multipoints(points)))
+    along = _directions(hull)  # one side lies on an edge of the hull
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    low, high = _extent(hull, along)
+    near, far = _extent(hull, across)
+    best = np.lexsort((np.abs(along[:, 1]), (high - low) * (far - near)))[0]
+    sides = np.array(
+        [[low[best], near[best]], [high[best], near[best]], [high[best], far[best]], [low[best], far[best]]]
+    )
+    return Polygon(hull[0] + sides[:, :1] * along[best] + sides[:, 1:] * across[best])
 
 
 def box_iou(a: Box, b: Box) -> float:
@@ -48,7 +93,7 @@ def polygon_iou(a: Box | Polygon, b: Box | Polygon) -> float:
     """
     if _apart(a, b, margin=0.0):
         return 0.0
-    return _region_iou(_region(a), _region(b))
+    return _region_iou(covered(a), covered(b))
 
 
 def tube_iou(a: Polyline, b: Polyline, *, tolerance: float) -> float:
@@ -98,15 +143,26 @@ def overlap(a: Shape, b: Shape, *, line_tolerance: float) -> float:
             return polygon_iou(a, b)
 
 
-def _region(shape: Box | Polygon) -> shapely.Geometry:
-    if isinstance(shape, Box):
-        return shapely.box(*shape.bounds())
-    region = shapely.polygons(shape.points)
-    return region if region.is_valid else shapely.make_valid(region)
+def _directions(hull: Points) -> Points:
+    """Return the directions (E, 2) of the edges, each turned by quarters to within 45 degrees of the x axis."""
+    edges = np.diff(hull, axis=0)
+    if len(edges) == 0:
+        return np.array([[1.0, 0.0]])
+    edges = np.where(np.abs(edges[:, :1]) < np.abs(edges[:, 1:]), edges[:, ::-1] * (1.0, -1.0), edges)
+    edges = np.where(edges[:, :1] < 0, -edges, edges)
+    return np.divide(edges, np.hypot(edges[:, :1], edges[:, 1:]))
+
+
+def _extent(hull: Points, axes: Points) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the least and the greatest position of the corners along each axis, measured from the first corner."""
+    x, y = (hull - hull[0]).T
+    positions = x[:, None] * axes[:, 0] + y[:, None] * axes[:, 1]
+    return positions.min(axis=0), positions.max(axis=0)
 
 
 def _tube(line: Polyline, tolerance: float) -> shapely.Geometry:
-    return shapely.linestrings(line.points).buffer(tolerance, quad_segs=16, cap_style="round", join_style="round")
+    points = canonical(line).points  # GEOS rounds the way: from the other end the tube differs in the fourth digit
+    return shapely.linestrings(points).buffer(tolerance, quad_segs=16, cap_style="round", join_style="round")
 
 
 def _apart(a: Shape, b: Shape, *, margin: float) -> bool:

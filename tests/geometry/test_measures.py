@@ -10,7 +10,21 @@ import shapely
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qvl.geometry import Box, Polygon, Polyline, area, box_iou, overlap, polygon_iou, shape_from_flat, tube_iou
+from qvl.geometry import (
+    Box,
+    Polygon,
+    Polyline,
+    apply,
+    area,
+    box_iou,
+    length,
+    min_area_rectangle,
+    overlap,
+    polygon_iou,
+    rotation,
+    shape_from_flat,
+    tube_iou,
+)
 
 coordinate = st.one_of(st.integers(0, 20), st.floats(0, 1000))
 points = st.tuples(coordinate, coordinate)
@@ -116,6 +130,68 @@ def test_area_of_the_three_kinds():
     assert area(poly(0, 0, 4, 0, 0, 3)) == 6
     assert area(poly(0, 0, 0, 3, 4, 0)) == 6  # whichever way it runs
     assert area(line(0, 0, 9, 9)) == 0
+
+
+def test_length_follows_the_vertices():
+    assert length(line(0, 0, 3, 4)) == 5
+    assert length(line(0, 0, 3, 4, 0, 0)) == 10
+    assert length(line(7, 7, 7, 7)) == 0
+
+
+@given(st.lists(points, min_size=1, max_size=9).map(np.array))
+def test_the_least_rectangle_holds_all_points_and_is_one(rows):
+    corners = min_area_rectangle(rows).points
+    sides = np.roll(corners, -1, axis=0) - corners
+    assert np.allclose(sides[0], -sides[2], atol=1e-9)
+    assert np.allclose(sides[1], -sides[3], atol=1e-9)
+    assert abs(sides[0] @ sides[1]) <= 1e-9 * (1 + np.abs(sides).max() ** 2)
+    for side in sides[:2]:  # every point lies between the two sides across it
+        reach = np.sort(corners @ side)
+        assert (rows @ side >= reach[0] - 1e-6).all()
+        assert (rows @ side <= reach[-1] + 1e-6).all()
+
+
+@given(st.lists(points, min_size=3, max_size=9).map(np.array), st.floats(-180, 180))
+def test_no_rectangle_is_smaller(rows, degrees):
+    turned_upright = apply(rotation(degrees), rows)
+    assert area(min_area_rectangle(rows)) <= np.prod(np.ptp(turned_upright, axis=0)) + 1e-6
+
+
+@given(boxes, st.floats(-45, 45), st.randoms(use_true_random=False))
+def test_the_least_rectangle_of_a_turned_box_is_that_box(box, degrees, random):
+    turned = apply(rotation(degrees, about=(500, 500)), rectangle(box).points)
+    rows = [*turned.tolist(), *turned.mean(axis=0, keepdims=True).tolist()]
+    random.shuffle(rows)
+    found = min_area_rectangle(np.array(rows)).points
+    assert {tuple(row) for row in found.round(6)} == {tuple(row) for row in turned.round(6)} or np.allclose(
+        sorted(found.tolist()), sorted(turned.tolist()), atol=1e-6
+    )
+
+
+def test_the_least_rectangle_of_an_upright_one_is_exact_and_clockwise():
+    rows = np.array([[7.3, 9.1], [0.1, 2.2], [7.3, 2.2], [0.1, 9.1], [3.0, 9.1]])
+    assert min_area_rectangle(rows) == poly(0.1, 2.2, 7.3, 2.2, 7.3, 9.1, 0.1, 9.1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "corners"),
+    [
+        ([[5, 6]], (5, 6, 5, 6, 5, 6, 5, 6)),
+        ([[5, 6], [5, 6]], (5, 6, 5, 6, 5, 6, 5, 6)),
+        ([[0, 0], [3, 0], [9, 0]], (0, 0, 9, 0, 9, 0, 0, 0)),
+        ([[0, 0], [5, 5], [10, 10]], (0, 0, 10, 10, 10, 10, 0, 0)),
+    ],
+)
+def test_the_least_rectangle_of_points_on_a_line_has_no_area(rows, corners):
+    found = min_area_rectangle(np.array(rows))
+    assert found.flat() == pytest.approx(corners, abs=1e-12)
+    assert area(found) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("rows", [np.zeros((0, 2)), np.zeros(2), np.zeros((3, 3))])
+def test_the_least_rectangle_needs_points(rows):
+    with pytest.raises(ValueError, match=r"\(P >= 1, 2\)"):
+        min_area_rectangle(rows)
 
 
 def test_a_tube_has_round_ends():
