@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 from qvl.records.finding import Finding, shorten
 from qvl.records.record import Source
@@ -64,13 +65,9 @@ class _Reader:
         return found
 
     def _pairs(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
-        result: dict[str, object] = {}
-        repeated: dict[str, None] = {}
-        for key, value in pairs:
-            if key in result:
-                repeated[key] = None
-            result[key] = value
-        self._repeated.extend((result, key) for key in repeated)
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            self._repeated.extend((result, key) for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         return result
 
     def _constant(self, name: str) -> float:

@@ -2,53 +2,63 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-
-import numpy as np
-import numpy.typing as npt
+import weakref
+from pathlib import Path
 
 from qvl.errors import RecordError
 from qvl.records.decode import decode_line
 from qvl.records.finding import Finding
 from qvl.records.record import Source
-
-_BOM = b"\xef\xbb\xbf"
-_BLANKS = np.frombuffer(b" \t\r\x0b\x0c", dtype=np.uint8)
-
-Offsets = npt.NDArray[np.int64]
+from qvl.runtime.files import sha256_of
+from qvl.runtime.line_index import LineIndex, open_index
 
 
 class JsonlFile:
-    """Rows of a JSONL file by number, held as byte offsets: 24 bytes a row, whatever the rows weigh.
+    """Rows of a JSONL file by number, held as byte offsets: 8 bytes a row, whatever the rows weigh.
 
-    Blank lines are skipped, CRLF and a UTF-8 byte order mark are tolerated. The file is opened for each read, so the
-    object can be pickled, forked and read from any thread; a file that changes after it was indexed is an error.
+    Blank lines are skipped, CRLF and a UTF-8 byte order mark are tolerated. The object can be forked, pickled and
+    read from any thread; one descriptor is held open in each process that reads. A file that changes after it was
+    indexed is an error.
 
     Attributes:
         path: The file as it was given.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Index the rows.
+    def __init__(self, path: str | os.PathLike[str], *, cache: Path | None = None) -> None:
+        """Index the rows, or take the index from the cache.
+
+        Args:
+            path: The file.
+            cache: Folder where the index is kept between runs, see `open_index`; None keeps nothing.
 
         Raises:
             RecordError: The file cannot be read.
         """
         self.path = os.fspath(path)
-        try:
-            self._stamp = _stamp(os.stat(self.path))
-            self._starts, self._stops, self._lines = index_rows(self.path)
-        except OSError as error:
-            raise RecordError(f"{self.path}: cannot be read: {error.strerror}") from error
+        self._cache = cache
+        self._index = self._opened_index()
+        self._descriptor: _Descriptor | None = None
+
+    def __getstate__(self) -> tuple[str, Path | None, LineIndex | None, tuple[int, int]]:
+        """Leave the descriptor behind, and the index too where another process finds it in the cache."""
+        index = self._index if self._cache is None else None
+        return self.path, self._cache, index, (self._index.size, self._index.mtime_ns)
+
+    def __setstate__(self, state: tuple[str, Path | None, LineIndex | None, tuple[int, int]]) -> None:
+        self.path, self._cache, index, stamp = state
+        self._index = self._opened_index() if index is None else index
+        self._descriptor = None
+        if (self._index.size, self._index.mtime_ns) != stamp:
+            raise self._changed()
 
     def __len__(self) -> int:
         """Return the number of rows, blank lines not counted."""
-        return len(self._starts)
+        return len(self._index)
 
     def line(self, index: int) -> int:
         """Return the number of the line that row `index` stands on; the first line of the file is 1."""
-        return int(self._lines[index])
+        return self._index.number(self._checked(index))
 
     def source(self, index: int) -> Source:
         """Return file and line of row `index`."""
@@ -68,52 +78,61 @@ class JsonlFile:
         return value
 
     def decode(self, index: int) -> tuple[object, list[Finding]]:
-        """Return (value, findings) of row `index`: what `decode_line` says of it."""
-        start, stop = int(self._starts[index]), int(self._stops[index])
+        """Return (value, findings) of row `index`: what `decode_line` says of it.
+
+        Raises:
+            RecordError: The file cannot be read or has changed since it was indexed.
+            IndexError: There is no such row.
+        """
+        return decode_line(self.read(index), source=self.source(index))
+
+    def read(self, index: int) -> bytes:
+        """Return the bytes of row `index` as they stand in the file, without the line feed.
+
+        Raises:
+            RecordError: The file cannot be read or has changed since it was indexed.
+            IndexError: There is no such row.
+        """
+        start, stop = self._index.starts[self._checked(index) :][:2].tolist()
         try:
-            with open(self.path, "rb") as file:
-                changed = _stamp(os.fstat(file.fileno())) != self._stamp
-                file.seek(start)
-                data = file.read(stop - start)
+            if not self._index.fits(os.stat(self.path)):
+                raise self._changed()
+            descriptor = self._descriptor or self._opened()
+            data = os.pread(descriptor.number, stop - start, start)
         except OSError as error:
             raise RecordError(f"{self.source(index)}: cannot be read: {error.strerror}") from error
-        if changed:
-            raise RecordError(f"{self.path}: the file has changed since it was opened; start again")
-        return decode_line(data, source=self.source(index))
+        return data.partition(b"\n")[0]
 
     def sha256(self) -> str:
         """Return the digest of the whole file, 64 hexadecimal digits."""
-        with open(self.path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(Path(self.path))
+
+    def _checked(self, index: int) -> int:
+        if not 0 <= index < len(self._index):
+            raise IndexError(f"{self.path} has {len(self._index)} rows, there is no row {index}")
+        return index
+
+    def _opened_index(self) -> LineIndex:
+        try:
+            return open_index(self.path, cache=self._cache)
+        except OSError as error:
+            raise RecordError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+    def _opened(self) -> _Descriptor:
+        """Open the file; of two threads that do so at once, the descriptor of one is closed again after its read."""
+        descriptor = _Descriptor(self.path)
+        if not self._index.fits(os.fstat(descriptor.number)):
+            raise self._changed()
+        self._descriptor = descriptor
+        return descriptor
+
+    def _changed(self) -> RecordError:
+        return RecordError(f"{self.path}: the file has changed since it was opened; start again")
 
 
-def _stamp(status: os.stat_result) -> tuple[int, int]:
-    return status.st_size, status.st_mtime_ns
+class _Descriptor:
+    """A file open for reading at any place; closed when nobody holds it. A fork shares it without harm."""
 
-
-def index_rows(path: str, *, chunk_bytes: int = 1 << 24) -> tuple[Offsets, Offsets, Offsets]:
-    """Find the rows of a JSONL file.
-
-    Args:
-        path: The file.
-        chunk_bytes: How much is searched at once.
-
-    Returns:
-        First byte, byte after the last and line number of every row that is not blank; each (N,) int64.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    if os.path.getsize(path) == 0:
-        return (np.empty(0, np.int64),) * 3
-    data = np.memmap(path, dtype=np.uint8, mode="r")
-    pieces = [np.flatnonzero(data[at : at + chunk_bytes] == ord("\n")) + at for at in range(0, len(data), chunk_bytes)]
-    stops = np.concatenate([*pieces, [len(data)]]).astype(np.int64)
-    starts = np.concatenate([[0], stops[:-1] + 1]).astype(np.int64)
-    if data[:3].tobytes() == _BOM:
-        starts[0] = len(_BOM)
-    filled = starts < stops
-    suspects = np.flatnonzero(filled)[np.isin(data[starts[filled]], _BLANKS)]
-    for number in suspects.tolist():
-        filled[number] = bool(data[starts[number] : stops[number]].tobytes().strip())
-    return starts[filled], stops[filled], np.flatnonzero(filled) + 1
+    def __init__(self, path: str) -> None:
+        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self.number).atexit = False

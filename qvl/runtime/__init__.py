@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qvl.runtime.checksums import CHECKSUMS_NAME, ChecksumFault, verify_checksums, write_checksums
 from qvl.runtime.distributed import Rank, rank_from_environment
 from qvl.runtime.files import (
     SET_ASIDE,
@@ -12,9 +13,10 @@ from qvl.runtime.files import (
     sync_tree,
     write_bytes,
     write_json,
+    write_lines,
     write_text,
 )
-from qvl.runtime.images import image_size, open_image
+from qvl.runtime.images import check_image, image_size, open_image, open_pixels
 from qvl.runtime.logging import configure as configure_logging
 from qvl.runtime.manifest import (
     DataDigest,
@@ -29,11 +31,14 @@ from qvl.runtime.redaction import redact_arguments, redact_text, redact_yaml, se
 from qvl.runtime.seeding import rng
 
 __all__ = [
+    "CHECKSUMS_NAME",
     "SET_ASIDE",
+    "ChecksumFault",
     "DataDigest",
     "GitState",
     "Rank",
     "RunManifest",
+    "check_image",
     "collect_manifest",
     "configure_logging",
     "data_digest",
@@ -42,6 +47,7 @@ __all__ = [
     "image_size",
     "locked",
     "open_image",
+    "open_pixels",
     "rank_from_environment",
     "redact_arguments",
     "redact_text",
@@ -51,8 +57,11 @@ __all__ = [
     "secret_values",
     "sha256_of",
     "sync_tree",
+    "verify_checksums",
     "write_bytes",
+    "write_checksums",
     "write_json",
+    "write_lines",
     "write_manifest",
     "write_text",
 ]

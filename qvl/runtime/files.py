@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +22,7 @@ __all__ = [
     "sync_tree",
     "write_bytes",
     "write_json",
+    "write_lines",
     "write_text",
 ]
 
@@ -29,9 +30,18 @@ SET_ASIDE = ".replaced-"  # begins the name of an old folder while a new one tak
 
 
 def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file in one step, see `write_lines`."""
+    write_lines(path, [content])
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
     """Write a file in one step: a reader sees the old content or the new one, never a part.
 
     The content goes to a hidden file in the same folder, is forced to the disk and renamed.
+
+    Args:
+        path: The file.
+        lines: Its content, piece by piece; an error that they raise leaves the old file as it was.
 
     Raises:
         OSError: The folder is missing, read-only or full; the old file is still there and nothing is left over.
@@ -39,7 +49,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -1,15 +1,16 @@
 import hashlib
 import json
+import multiprocessing
+import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qvl.errors import RecordError
 from qvl.records import JsonlFile, parse_row
-from qvl.records.jsonl import index_rows
 
 
 def write(folder, data, name="rows.jsonl"):
@@ -48,12 +49,11 @@ def test_rows_and_line_numbers(tmp_path, data, rows, numbers):
 
 
 @settings(max_examples=60)
-@given(st.lists(st.sampled_from([b"", b" ", b"12", b'{"a": 1}', b"\r", b"[1, 2] "]), max_size=12), st.integers(1, 40))
-def test_the_index_agrees_with_reading_line_by_line_for_any_chunk_size(tmp_path_factory, parts, chunk):
+@given(st.lists(st.sampled_from([b"", b" ", b"12", b'{"a": 1}', b"\r", b"[1, 2] "]), max_size=12))
+def test_the_index_agrees_with_reading_line_by_line(tmp_path_factory, parts):
     path = write(tmp_path_factory.mktemp("jsonl"), b"\n".join(parts))
     expected = [(number, json.loads(part)) for number, part in enumerate(parts, 1) if part.strip()]
     file = JsonlFile(path)
-    assert all(map(np.array_equal, index_rows(str(path), chunk_bytes=chunk), index_rows(str(path))))
     assert [(file.line(index), file.row(index)) for index in range(len(file))] == expected
 
 
@@ -71,15 +71,61 @@ def test_nan_infinity_and_duplicate_keys_are_errors(tmp_path, text):
         JsonlFile(write(tmp_path, text)).row(0)
 
 
-def test_there_is_no_row_behind_the_last(tmp_path):
-    with pytest.raises(IndexError):
-        JsonlFile(write(tmp_path, "1\n")).row(1)
+@pytest.mark.parametrize("index", [-1, 1])
+def test_there_is_no_row_behind_the_last_or_before_the_first(tmp_path, index):
+    file = JsonlFile(write(tmp_path, "1\n"))
+    for function in (file.row, file.read, file.line, file.source):
+        with pytest.raises(IndexError, match="has 1 rows"):
+            function(index)
 
 
-def test_a_pickled_file_reads_the_same_rows(tmp_path):
-    file = JsonlFile(write(tmp_path, "1\n\n2\n"))
+def test_a_row_is_read_as_it_stands(tmp_path):
+    file = JsonlFile(write(tmp_path, b"\n \n{ } \r\n\n\n2"))
+    assert [file.read(0), file.read(1)] == [b"{ } \r", b"2"]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_pickled_file_reads_the_same_rows(tmp_path, cached):
+    file = JsonlFile(write(tmp_path, "1\n\n2\n"), cache=tmp_path / "cache" if cached else None)
+    assert file.row(0) == 1  # the descriptor is open now
     again = pickle.loads(pickle.dumps(file))
     assert (again.path, again.row(1), again.line(1)) == (file.path, 2, 3)
+
+
+def test_a_pickle_of_a_kept_index_is_small(tmp_path):
+    path = write(tmp_path, "1\n" * 50_000)
+    assert len(pickle.dumps(JsonlFile(path, cache=tmp_path / "cache"))) < 1000
+
+
+def test_a_file_that_changes_while_it_is_pickled_is_noticed(tmp_path):
+    path = write(tmp_path, "1\n2\n")
+    content = pickle.dumps(JsonlFile(path, cache=tmp_path / "cache"))
+    write(tmp_path, "1\n2\n3\n")
+    with pytest.raises(RecordError, match="has changed"):
+        pickle.loads(content)
+
+
+def read_all(file):
+    return [file.row(index) for index in range(len(file))]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_other_processes_read_the_same_rows(tmp_path, method):
+    file = JsonlFile(write(tmp_path, "\n".join(map(str, range(200)))), cache=tmp_path / "cache")
+    file.row(7)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.map(read_all, [file] * 4, chunksize=1) == [[*range(200)]] * 4
+
+
+def test_threads_read_at_once_and_leave_one_descriptor_open(tmp_path):
+    file = JsonlFile(write(tmp_path, "\n".join(map(str, range(5000)))))
+    before = len(os.listdir("/proc/self/fd"))
+    with ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(file.row, range(5000))] == [*range(5000)]
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    del file
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_the_digest_is_that_of_the_whole_file(tmp_path):
@@ -101,6 +147,15 @@ def test_a_file_that_changes_under_a_run_is_noticed(tmp_path):
         file.row(0)
     path.unlink()
     with pytest.raises(RecordError, match="cannot be read"):
+        file.row(0)
+
+
+def test_a_file_that_is_replaced_under_a_run_is_noticed(tmp_path):
+    path = write(tmp_path, "1\n2\n")
+    file = JsonlFile(path)
+    assert file.row(0) == 1
+    write(tmp_path, "3\n4\n5\n", name="new").replace(path)
+    with pytest.raises(RecordError, match="has changed"):
         file.row(0)
 
 

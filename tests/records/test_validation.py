@@ -36,6 +36,8 @@ def found(value):
     [
         row(),
         row(objects=[item(bbox_2d=..., poly=[0, 0, 100, 0, 100, 50])]),
+        row(objects=[item(bbox_2d=..., poly=[0, 0, 9, 9, 9, 0, 0, 9])]),  # crosses itself, see geometry.measures
+        row(objects=[item(bbox_2d=..., poly=[0, 0, 0, 0, 9, 0, 9, 9, 9, 9, 0, 0])]),  # vertices twice, and closed
         row(objects=[item(bbox_2d=..., line=[0, 0, 100, 50])]),
         row(objects=[item(bbox_2d=..., line=[0, 0, 9, 9, 0, 0])]),  # closed, but not a point
         row(objects=[item(bbox_2d=[0, 0, 100 + 1e-7, 50])]),  # what float arithmetic leaves behind
@@ -135,6 +137,8 @@ def test_good_rows_have_no_findings(value):
         (shape("poly", [0, 0, 9, 0, 0, 0]), [("degenerate", "objects[0].poly")]),  # two points and the closing one
         (shape("poly", [0, 0, 9, 9, 4, 4, 2, 2]), [("degenerate", "objects[0].poly")]),
         (shape("poly", [7, 7] * 5), [("degenerate", "objects[0].poly")]),
+        (shape("poly", [0, 0, 9, 0, 9, 9, 9, 0]), [("degenerate", "objects[0].poly")]),  # to and fro around a corner
+        (shape("poly", [0.1, 0.3, 0.2, 0.6, 0.3, 0.9]), [("degenerate", "objects[0].poly")]),  # but for rounding
         # the rest
         (row(summary=3), [("bad_summary", "summary")]),
         (row(summary=" "), [("bad_summary", "summary")]),
