@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def _builder(cfg: Any) -> Callable[..., Any]:
     return partial(build, trusted=list(cfg.trusted_targets))
 
 
-def _data(cfg: Any, folder: Path, prompts: Any) -> tuple[Any, Any]:
+def _data(cfg: Any, folder: Path, prompts: Any, form: Any) -> tuple[Any, Any]:
     """Make, open and check the data."""
     from qvl.data import SampleContext, check_all
     from qvl.runtime import rank_from_environment
@@ -57,9 +58,16 @@ def _data(cfg: Any, folder: Path, prompts: Any) -> tuple[Any, Any]:
     make = _builder(cfg)
     if cfg.data.prepare is not None:
         make(cfg.data.prepare).prepare()
-    builder = make(cfg.data.builder, prompts=prompts)
-    train = make(cfg.data.train, context=SampleContext(builder, make(cfg.augmentation), cfg.seed))
-    val = make(cfg.data.val, context=SampleContext(builder, None, cfg.seed))
+    context = SampleContext(
+        builder=make(cfg.data.builder, prompts=prompts),
+        form=form,
+        seed=cfg.seed,
+        augmentation=make(cfg.augmentation),
+        allowed_roots=tuple(cfg.data.allowed_roots),
+        index_folder=Path(cfg.paths.data) / "index",
+    )
+    train = make(cfg.data.train, context=context)
+    val = make(cfg.data.val or cfg.data.train, context=replace(context, augmentation=None, training=False))
     images = cfg.data.check_images if rank_from_environment().is_main else "off"  # one process opens the pictures
     check_all((train, val), images=images, report=folder / "findings.txt")
     return train, val
@@ -74,17 +82,18 @@ def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
 
     make = _builder(cfg)
     prompts = make(cfg.prompts)
-    train, val = _data(cfg, folder, prompts)
-    plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    texts = [prompts.system, prompts.user]
-    path = resolve_model(cfg.model.path, run_folder=folder, prompts=texts, seed=cfg.seed)
     form = TurnFormat(
         emit_norm=cfg.data.emit_norm,
         order=cfg.data.object_order,
         image_label=prompts.image_label,
         min_pixels=cfg.model.min_pixels,
         max_pixels=cfg.model.max_pixels,
+        side_factor=cfg.model.side_factor,
     )
+    train, val = _data(cfg, folder, prompts, form)
+    plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    texts = [prompts.system, prompts.user]
+    path = resolve_model(cfg.model.path, run_folder=folder, prompts=texts, seed=cfg.seed)
     job = TrainingJob(
         config={**plain, "model": {**plain["model"], "path": path}},
         train=train,
@@ -105,7 +114,7 @@ def _write_manifest(cfg: Any, folder: Path, job: Any) -> None:
     manifest = collect_manifest(
         config=OmegaConf.to_yaml(cfg, resolve=True),
         overrides=list(HydraConfig.get().overrides.task),
-        data=[data_digest(Path(split.rows.path), rows=len(split.rows)) for split in (job.train, job.val)],
+        data=[data_digest(Path(part.rows.path), rows=len(part.rows)) for part in (*job.train.parts, *job.val.parts)],
         seed=cfg.seed,
         world_size=rank_from_environment().world_size,
     )

@@ -6,15 +6,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from qvl.callbacks.account import EpochAccount
     from qvl.callbacks.begin import CallAtBegin
     from qvl.callbacks.epoch import EpochToDataset
     from qvl.callbacks.profiler import TorchProfiler
     from qvl.callbacks.progress import ProgressBar
 
-__all__ = ["CallAtBegin", "EpochToDataset", "ProgressBar", "TorchProfiler"]
+__all__ = ["CallAtBegin", "EpochAccount", "EpochToDataset", "ProgressBar", "TorchProfiler"]
 
 _HOMES = {
     "CallAtBegin": "begin",
+    "EpochAccount": "account",
     "EpochToDataset": "epoch",
     "ProgressBar": "progress",
     "TorchProfiler": "profiler",

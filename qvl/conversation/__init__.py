@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from qvl.conversation.answer import NUMBER_LIMIT, Fault, TextObject
-from qvl.conversation.builder import BaseBuilder, Conversation, DenseBuilder, PixelObjects, Prompts
+from qvl.conversation.builder import (
+    BaseBuilder,
+    ChatBuilder,
+    Conversation,
+    DenseBuilder,
+    PixelObjects,
+    Prompts,
+    SummaryBuilder,
+)
 from qvl.conversation.messages import Message, build_messages
 from qvl.conversation.parse import ParsedAnswer, parse_answer
 from qvl.conversation.reader import MAX_IMAGES
@@ -13,6 +21,7 @@ __all__ = [
     "MAX_IMAGES",
     "NUMBER_LIMIT",
     "BaseBuilder",
+    "ChatBuilder",
     "Conversation",
     "DenseBuilder",
     "Fault",
@@ -20,6 +29,7 @@ __all__ = [
     "ParsedAnswer",
     "PixelObjects",
     "Prompts",
+    "SummaryBuilder",
     "TextObject",
     "as_text",
     "build_messages",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol, TypedDict
+from typing import ClassVar, Protocol, TypedDict
 
 from qvl.conversation.messages import Message, build_messages
 from qvl.conversation.render import as_text, check_emit_norm, render_answer, written_objects
@@ -58,7 +59,13 @@ class Prompts(Protocol):
 
 
 class BaseBuilder(ABC):
-    """Extension point: how the records of one user turn become a conversation."""
+    """Extension point: how the records of one user turn become a conversation.
+
+    Attributes:
+        mode: What it needs rows for, one of `qvl.records.MODES`; rows are checked for it.
+    """
+
+    mode: ClassVar[str] = "dense"
 
     @abstractmethod
     def build(self, *records: Record, pictures: Sequence[object] | None = None) -> Conversation:
@@ -125,6 +132,56 @@ class DenseBuilder(BaseBuilder):
             image_label=self.prompts.image_label,
         )
         return {"messages": messages, "images": images, "objects": _pixel_objects(written)}
+
+
+class SummaryBuilder(BaseBuilder):
+    """The one line about a picture, as the row has it."""
+
+    mode: ClassVar[str] = "summary"
+
+    def __init__(self, *, prompts: Prompts) -> None:
+        """Choose what is asked.
+
+        Args:
+            prompts: System prompt, user prompt and the word for a picture.
+        """
+        self.prompts = prompts
+
+    def build(self, *records: Record, pictures: Sequence[object] | None = None) -> Conversation:
+        """Return the conversation; the summaries of several pictures are one line of JSON, by picture.
+
+        Raises:
+            ValueError: A record has no summary or not exactly one image, or `pictures` has another length.
+        """
+        for record in records:
+            if record.summary is None:
+                raise ValueError(f"{record.source}: summary: expected one line of text, got nothing")
+        texts = [str(record.summary) for record in records]
+        label = self.prompts.image_label
+        by_picture = {f"{label}_{slot}": text for slot, text in enumerate(texts, 1)}
+        answer = texts[0] if len(texts) == 1 else json.dumps(by_picture, ensure_ascii=False)
+        images = _pictures(records, pictures)
+        messages = build_messages(
+            images, system=self.prompts.system, user=self.prompts.user, answer=answer, image_label=label
+        )
+        return {"messages": messages, "images": images, "objects": _pixel_objects([])}
+
+
+class ChatBuilder(BaseBuilder):
+    """A conversation that is in the row already, unchanged."""
+
+    mode: ClassVar[str] = "chat"
+
+    def build(self, *records: Record, pictures: Sequence[object] | None = None) -> Conversation:
+        """Return the turns of the only record.
+
+        Raises:
+            ValueError: There are several records, or there are pictures.
+        """
+        if len(records) != 1 or pictures:
+            raise ValueError(f"a row of chat stands alone without pictures, got {len(records)} rows")
+        messages: list[Message] = [dict(message) for message in records[0].messages]
+        return {"messages": messages, "images": [], "objects": _pixel_objects([])}
 
 
 def _pixel_objects(written: Sequence[Sequence[ObjectRecord]]) -> PixelObjects:

@@ -1,20 +1,31 @@
 """Data sets for training and evaluation."""
 
-from qvl.data.dataset import DenseDataset, SampleContext, Turn
+from qvl.data.dataset import FusionDataset, JsonlDataset, TurnDataset
 from qvl.data.demo import DemoScenes
 from qvl.data.form import TurnFormat
 from qvl.data.ledger import Ledger
+from qvl.data.mix_file import write_mix
+from qvl.data.part import SampleContext, SourcePart, Turn
+from qvl.data.plan import EpochPlan, Ticket
 from qvl.data.preflight import check_all
 from qvl.data.preprocess import BasePreprocessor, KeepAll
+from qvl.data.source import RowSource
 
 __all__ = [
     "BasePreprocessor",
     "DemoScenes",
-    "DenseDataset",
+    "EpochPlan",
+    "FusionDataset",
+    "JsonlDataset",
     "KeepAll",
     "Ledger",
+    "RowSource",
     "SampleContext",
+    "SourcePart",
+    "Ticket",
     "Turn",
+    "TurnDataset",
     "TurnFormat",
     "check_all",
+    "write_mix",
 ]

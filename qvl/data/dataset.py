@@ -1,159 +1,167 @@
-"""The data set of dense captions: records, grouped into user turns by an epoch-seeded permutation."""
+"""Data sets of user turns: one file, or several mixed."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-from PIL import Image
-
-from qvl.augmentation import Sample
-from qvl.conversation import BaseBuilder, Conversation
-from qvl.data.pairing import epoch_order, num_groups, plan_groups
+from qvl.data.part import SampleContext, SourcePart, Turn
+from qvl.data.plan import EpochPlan, Ticket, num_turns, plan_epoch
 from qvl.data.preprocess import BasePreprocessor
-from qvl.data.rows import CheckedRows
+from qvl.data.source import RowSource
 from qvl.errors import RecordError
-from qvl.records import Finding, Record
-from qvl.runtime.images import open_image
-from qvl.runtime.seeding import rng
+from qvl.fusion import SourceSpec
+from qvl.records import Finding, Source
+from qvl.runtime.checksums import CHECKSUMS_NAME, verify_checksums
 
-__all__ = ["DenseDataset", "SampleContext", "Turn"]
-
-
-class Augmentation(Protocol):
-    """Changes a picture and its shapes together."""
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample: ...
+__all__ = ["FusionDataset", "JsonlDataset", "TurnDataset"]
 
 
-@dataclass(frozen=True, slots=True)
-class SampleContext:
-    """What turns records into conversations; the same for all data sets of a run.
+class TurnDataset:
+    """Map-style data set whose user turns are a function of (seed, epoch, source, row), and of nothing else.
+
+    Worker count, world size and restarts do not matter: an item is asked for by a `Ticket`, which holds all that a
+    worker has to know. A plain number stands for that turn of the epoch that was set last.
 
     Attributes:
-        builder: Writes the conversation.
-        augmentation: Changes training samples, or None for data that must stay as they are.
-        seed: Seed of the run.
+        parts: The sources in use.
+        context: What turns records into conversations.
+        shuffle: False keeps the order of the files.
     """
 
-    builder: BaseBuilder
-    augmentation: Augmentation | None
-    seed: int
+    def __init__(self, sources: Sequence[RowSource], *, context: SampleContext, shuffle: bool) -> None:
+        """Open the files.
 
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One user turn, ready for the chat template.
-
-    Attributes:
-        records: The records as they are shown, after augmentation.
-        pictures: RGB pictures, one a record.
-        inputs: `messages`, `images` and `objects` of the builder.
-    """
-
-    records: tuple[Record, ...]
-    pictures: tuple[Image.Image, ...]
-    inputs: Conversation
-
-    @property
-    def answer(self) -> str:
-        """Text of the assistant's turn."""
-        return str(self.inputs["messages"][-1]["content"])
-
-
-class DenseDataset:
-    """Map-style data set whose item k of epoch e is always the same.
-
-    It draws from nothing but (seed, epoch, name, row): worker count, world size and restarts do not matter.
-    """
-
-    def __init__(
-        self,
-        *,
-        path: str,
-        preprocessor: BasePreprocessor,
-        context: SampleContext,
-        images_per_user_turn: int | Sequence[int] = 2,
-        shuffle: bool = True,
-        limit: int | None = None,
-        allowed_roots: Sequence[str] = (),
-    ) -> None:
-        """Open a JSONL file.
-
-        Args:
-            path: JSONL file of dense records.
-            preprocessor: Applied to every row.
-            context: What turns records into conversations.
-            images_per_user_turn: Records of one user turn; 1 switches grouping off. Several numbers share
-                the rows of an epoch evenly, one after the other.
-            shuffle: False keeps the order of the file.
-            limit: Use the first rows only; None for all.
-            allowed_roots: Folders besides the file's own that pictures may lie in.
+        Raises:
+            RecordError: A file is missing.
+            ValueError: Two sources share a name, or a source cannot be used as it is asked for.
         """
-        self.name = Path(path).stem
-        self.rows = CheckedRows(path, preprocessor=preprocessor, allowed_roots=allowed_roots)
-        self.rows.limit(limit)
+        names = [source.name for source in sources]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"sources need names of their own, got {', '.join(doubled)} more than once")
+        self.parts = tuple(SourcePart(source, context) for source in sources)
         self.context = context
-        sizes = [images_per_user_turn] if isinstance(images_per_user_turn, int) else images_per_user_turn
-        self.group_sizes = tuple(sizes)
         self.shuffle = shuffle
-        self._epoch = multiprocessing.RawValue("q", 0)  # shared memory: workers that live on see the new epoch
-        self._plan: tuple[tuple[int, int], list[np.ndarray]] | None = None
+        self.epoch = 0
+        self._plan: tuple[object, EpochPlan] | None = None
 
     def check(self, *, images: str) -> list[Finding]:
-        """Check the whole file, see `CheckedRows.check`."""
-        return self.rows.check(images=images)
+        """Check all files as a whole, see `CheckedRows.check`, and the checksums that lie beside them.
 
-    @property
-    def epoch(self) -> int:
-        """The epoch whose permutation is in use."""
-        return int(self._epoch.value)
+        Args:
+            images: `decode`, which also reads the checksums, `header` or `off`.
+        """
+        findings = [finding for part in self.parts for finding in part.rows.check(images=images)]
+        lists = {Path(part.rows.root) / CHECKSUMS_NAME for part in self.parts} if images == "decode" else set()
+        return [*findings, *(fault for path in sorted(lists) if path.is_file() for fault in _changed_files(path))]
 
     def set_epoch(self, epoch: int) -> None:
-        """Switch to an epoch, in this process and in all its workers."""
-        self._epoch.value = epoch
+        """Choose the epoch that plain numbers mean, in this process."""
+        self.epoch = epoch
 
-    def groups(self, epoch: int) -> list[np.ndarray]:
-        """Return the row groups of an epoch."""
-        key = (epoch, len(self.rows))
+    def plan(self, epoch: int) -> EpochPlan:
+        """Return the turns of an epoch.
+
+        Raises:
+            RecordError: There is nothing to draw from.
+        """
+        key = (epoch, tuple(len(part.rows) for part in self.parts))
         if self._plan is None or self._plan[0] != key:
-            order = epoch_order(self.context.seed, epoch, self.name) if self.shuffle else None
-            groups = plan_groups(len(self.rows), self.group_sizes, order)
-            self._plan = (key, groups)
+            specs, sizes = self._specs(), [part.source.images_per_user_turn for part in self.parts]
+            plan = plan_epoch(specs, sizes, epoch=epoch, seed=self.context.seed, shuffle=self.shuffle)
+            self._plan = (key, plan)
         return self._plan[1]
+
+    def turns_of_parts(self) -> list[int]:
+        """Return how many turns each source gives to any epoch."""
+        return num_turns(self._specs(), [part.source.images_per_user_turn for part in self.parts])
 
     def __len__(self) -> int:
         """Return the number of user turns of an epoch."""
-        return num_groups(len(self.rows), self.group_sizes)
+        return sum(self.turns_of_parts())
 
-    def __getitem__(self, index: int) -> Turn:
-        """Return a user turn of the current epoch.
+    def __getitem__(self, key: Ticket | int) -> Turn:
+        """Return a user turn.
 
         Raises:
             IndexError: There is no such turn.
             RecordError: A row or its picture changed since the check.
         """
-        if not 0 <= index < len(self):
-            raise IndexError(f"{self.name} has {len(self)} user turns, got {index}")
-        return self.turn(self.groups(self.epoch)[index])
+        ticket = key if isinstance(key, Ticket) else self.plan(self.epoch).ticket(key)
+        return self.parts[ticket.source].turn(ticket)
 
-    def turn(self, rows: Sequence[int] | np.ndarray) -> Turn:
-        """Build one user turn from rows, by their positions among the rows in use."""
-        samples = [self._sample(int(row)) for row in rows]
-        records = tuple(sample.record for sample in samples)
-        pictures = tuple(sample.image for sample in samples)
-        return Turn(records, pictures, self.context.builder.build(*records, pictures=pictures))
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the plan behind: workers get tickets."""
+        return self.__dict__ | {"_plan": None}
 
-    def _sample(self, row: int) -> Sample:
-        record = self.rows[row]
-        if len(record.images) != 1:
-            raise RecordError(f"{record.source}: images: expected one picture a record, got {len(record.images)}")
-        sample = Sample(record=record, image=open_image(record.images[0]))
-        if self.context.augmentation is None:
-            return sample
-        draw = rng(self.context.seed, self.epoch, self.name, row, 0)
-        return self.context.augmentation(sample, draw)
+    def _specs(self) -> list[SourceSpec]:
+        try:
+            return [part.spec for part in self.parts]
+        except ValueError as error:
+            raise RecordError(str(error)) from error
+
+
+class JsonlDataset(TurnDataset):
+    """The rows of one JSONL file."""
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        context: SampleContext,
+        preprocessor: BasePreprocessor,
+        images_per_user_turn: int = 2,
+        max_objects: int | None = None,
+        limit: int | None = None,
+        shuffle: bool = True,
+    ) -> None:
+        """Open the file; the arguments are those of `RowSource`."""
+        source = RowSource(
+            path=path,
+            images_per_user_turn=images_per_user_turn,
+            max_objects=max_objects,
+            limit=limit,
+            preprocessor=preprocessor,
+        )
+        super().__init__([source], context=context, shuffle=shuffle)
+
+
+class FusionDataset(TurnDataset):
+    """Several sources mixed anew every epoch, by role and ratio.
+
+    For evaluation (a context that is not for training) the targets stand one after the other, whole.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Mapping[str, RowSource],
+        context: SampleContext,
+        shuffle: bool = True,
+        limit: int | None = None,
+    ) -> None:
+        """Open the files; sources whose ratio is 0 are not opened.
+
+        Args:
+            sources: Name to source.
+            context: What turns records into conversations.
+            shuffle: False keeps the order of the files, one after the other.
+            limit: Use the first rows only of every source that has no limit of its own; None for all.
+        """
+        used = [
+            replace(source, name=name, limit=source.limit or limit)
+            for name, source in sources.items()
+            if source.ratio > 0
+        ]
+        if not context.training:
+            used = [source for source in used if source.role == "target"]
+        super().__init__(used, context=context, shuffle=shuffle)
+
+
+def _changed_files(path: Path) -> list[Finding]:
+    """Return what no longer agrees with a list of checksums."""
+    return [
+        Finding(fault.code, Source(str(path), fault.line), fault.name, fault.message)
+        for fault in verify_checksums(path)
+    ]

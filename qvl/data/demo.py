@@ -10,6 +10,7 @@ from rich.progress import track
 
 from qvl.data.painting import paint
 from qvl.data.scenes import STYLES, Layout, Part, layout_scene
+from qvl.runtime.checksums import CHECKSUMS_NAME, write_checksums
 from qvl.runtime.files import discard, locked, replace_folder
 from qvl.runtime.seeding import rng
 
@@ -72,6 +73,7 @@ class DemoScenes:
             scenes = track(range(count), description=f"demo scenes ({split})", transient=True)
             rows = [self._scene(staging, split, index) for index in scenes]
             (staging / f"{split}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        write_checksums(staging / CHECKSUMS_NAME, [path for path in staging.rglob("*") if path.is_file()])
         (staging / "manifest.json").write_text(json.dumps(self._manifest, indent=2) + "\n", encoding="utf-8")
         replace_folder(staging, self.root)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qvl.geometry import GRIDS
+from qvl.geometry import GRIDS, model_size
 
 __all__ = ["TurnFormat"]
 
@@ -19,6 +19,7 @@ class TurnFormat:
         image_label: Word in front of a picture's number in grouped answers.
         min_pixels: Area that a smaller picture is enlarged to.
         max_pixels: Area that a larger picture is shrunk to.
+        side_factor: Sides of a picture that the model sees are multiples of this, in pixels.
     """
 
     emit_norm: str
@@ -26,6 +27,7 @@ class TurnFormat:
     image_label: str
     min_pixels: int
     max_pixels: int
+    side_factor: int = 32
 
     @property
     def grid(self) -> int | None:
@@ -36,3 +38,13 @@ class TurnFormat:
     def pixel_limits(self) -> dict[str, int]:
         """The two areas under the names of Qwen's own preprocessing."""
         return {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
+
+    def model_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return (width, height) in pixels at which the model sees a picture.
+
+        Raises:
+            ValueError: One side is more than 200 times the other.
+        """
+        return model_size(
+            width, height, factor=self.side_factor, min_pixels=self.min_pixels, max_pixels=self.max_pixels
+        )

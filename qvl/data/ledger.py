@@ -17,22 +17,24 @@ __all__ = ["Ledger", "LedgerEntry", "read_ledger"]
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One row that was left out.
+    """Rows that were left out for one reason: one row, or several from a line on.
 
     Attributes:
         file: The JSONL file of the row.
         line: Its line, from 1.
         reason: A short code, the same for the same cause: `counts` adds up by it.
+        rows: Number of rows from that line on, blank lines not counted.
     """
 
     file: str
     line: int
     reason: str
+    rows: int = 1
 
     def __post_init__(self) -> None:
         """Refuse an entry that leads nowhere."""
-        if not self.file or self.line < 1 or not self.reason:
-            raise ValueError(f"a ledger entry needs a file, a line from 1 and a reason, got {self}")
+        if not self.file or self.line < 1 or not self.reason or self.rows < 1:
+            raise ValueError(f"a ledger entry needs a file, a line from 1, a reason and rows, got {self}")
 
 
 class Ledger:
@@ -68,8 +70,8 @@ class Ledger:
         self._file.truncate(self._size)
         self._entries = set(entries)
 
-    def record(self, file: str, line: int, reason: str) -> bool:
-        """Write down a dropped row; the same file, line and reason again changes nothing.
+    def record(self, file: str, line: int, reason: str, *, rows: int = 1) -> bool:
+        """Write down dropped rows; the same entry again changes nothing.
 
         Returns:
             Whether the entry is new.
@@ -81,7 +83,7 @@ class Ledger:
         """
         if os.getpid() != self._owner:
             raise RuntimeError(f"{self.path} belongs to process {self._owner}, process {os.getpid()} must not write it")
-        entry = LedgerEntry(file, line, reason)
+        entry = LedgerEntry(file, line, reason, rows)
         if entry in self._entries:
             return False
         self._append((json.dumps(asdict(entry)) + "\n").encode())
@@ -89,8 +91,10 @@ class Ledger:
         return True
 
     def counts(self) -> dict[str, int]:
-        """Return the number of entries per reason, most frequent first."""
-        counter = Counter(entry.reason for entry in self._entries)
+        """Return the number of rows per reason, most frequent first."""
+        counter: Counter[str] = Counter()
+        for entry in self._entries:
+            counter[entry.reason] += entry.rows
         return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
     def __len__(self) -> int:
@@ -144,9 +148,9 @@ def _read(path: Path) -> tuple[tuple[LedgerEntry, ...], int]:
 def _entry(path: Path, number: int, text: bytes) -> LedgerEntry:
     try:
         match json.loads(text):
-            case {"file": str(file), "line": int(line), "reason": str(reason)}:
-                return LedgerEntry(file, line, reason)
+            case {"file": str(file), "line": int(line), "reason": str(reason), "rows": int(rows)}:
+                return LedgerEntry(file, line, reason, rows)
             case other:
-                raise ValueError(f"expected file, line and reason, got {other!r}")
+                raise ValueError(f"expected file, line, reason and rows, got {other!r}")
     except ValueError as error:
         raise RecordError(f"{path}:{number}: not an entry of a ledger: {error}") from error

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from qvl.data.dataset import DenseDataset
+from qvl.data.dataset import TurnDataset
 from qvl.errors import RecordError
 from qvl.records import Finding
 from qvl.runtime.files import write_text
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _SHOWN = 20
 
 
-def check_all(datasets: Sequence[DenseDataset], *, images: str, report: Path) -> None:
+def check_all(datasets: Sequence[TurnDataset], *, images: str, report: Path) -> None:
     """Check every row and picture of all data sets, then tell of everything that was found.
 
     Args:
@@ -39,10 +39,11 @@ def check_all(datasets: Sequence[DenseDataset], *, images: str, report: Path) ->
         rows = len({finding.where for finding in fatal})
         title = f"nothing was trained: {len(fatal)} findings in {rows} rows, all of them in {report}"
         raise RecordError("\n".join([title, *shown, *more]))
-    for dataset in datasets:
-        _log.info("%s: %d rows, %d left out", dataset.rows.path, len(dataset.rows), len(dataset.rows.left_out))
-        if not len(dataset.rows):
-            raise RecordError(f"{dataset.rows.path}: no row is left to use")
+    for part in (part for dataset in datasets for part in dataset.parts):
+        left_out = sum(entry.rows for entry in part.rows.left_out)
+        _log.info("%s: %d rows, %d left out", part.rows.path, len(part.rows), left_out)
+        if not len(part.rows):
+            raise RecordError(f"{part.rows.path}: no row is left to use")
 
 
 def _warn(findings: Sequence[Finding]) -> None:

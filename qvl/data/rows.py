@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, repeat
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.progress import track
 
 from qvl.data.preprocess import BasePreprocessor
 from qvl.errors import RecordError
-from qvl.records import Finding, JsonlFile, Record, Source, make_record, parse_row, validate_row
-from qvl.runtime.images import image_size, open_image
+from qvl.records import Finding, JsonlFile, Record, Source, record_as, validate_as
+from qvl.runtime.images import check_image, image_size
 
-__all__ = ["CheckedRows"]
+__all__ = ["CheckedRows", "LeftOut"]
 
 _UNREADABLE = ("bad_json", "bad_utf8")
 IMAGE_CHECKS = ("decode", "header", "off")
+_BLOCK = 512
+"""Rows whose records are held at once while their pictures are looked at."""
+
+
+class LeftOut(NamedTuple):
+    """Rows that are not used.
+
+    Attributes:
+        source: The first of them.
+        reason: Why.
+        rows: How many there are from that line on.
+    """
+
+    source: Source
+    reason: str
+    rows: int = 1
 
 
 class CheckedRows:
@@ -27,16 +45,26 @@ class CheckedRows:
     Attributes:
         path: The JSONL file.
         kept: Row numbers in use, in the order of the file.
-        left_out: (source, reason) of every row that is not used.
+        left_out: Every row that is not used.
     """
 
-    def __init__(self, path: str, *, preprocessor: BasePreprocessor, allowed_roots: Sequence[str] = ()) -> None:
-        """Open a file; nothing is read before `check` or `record`.
+    def __init__(
+        self,
+        path: str,
+        *,
+        preprocessor: BasePreprocessor,
+        mode: str = "dense",
+        allowed_roots: Sequence[str] = (),
+        index_folder: Path | None = None,
+    ) -> None:
+        """Open a file; nothing is read before `check` or an item.
 
         Args:
             path: JSONL file; relative picture paths start at its folder.
             preprocessor: Applied to every row before it is looked at.
+            mode: What the rows are used for, one of `qvl.records.MODES`.
             allowed_roots: Folders besides the file's own that pictures may lie in.
+            index_folder: Where the places of the rows in the file are kept from one run to the next, or None.
 
         Raises:
             RecordError: There is no such file.
@@ -47,21 +75,44 @@ class CheckedRows:
         self.root = os.path.realpath(Path(path).parent)
         self.roots = (self.root, *(os.path.realpath(root) for root in allowed_roots))
         self.preprocessor = preprocessor
-        self.lines = JsonlFile(path)
-        self.kept = np.arange(len(self.lines))
-        self.left_out: list[tuple[Source, str]] = []
+        self.mode = mode
+        self.lines = JsonlFile(path, cache=index_folder)
+        self.kept = np.arange(len(self.lines), dtype=np.int32)
+        self.left_out: list[LeftOut] = []
 
     def __len__(self) -> int:
         """Return the number of rows in use."""
         return len(self.kept)
 
     def __getitem__(self, index: int) -> Record:
-        """Return a record by its position among the rows in use."""
-        number = int(self.kept[index])
-        row = self.preprocessor.preprocess(self._mapping(number))
-        if row is None:
+        """Return a record by its position among the rows in use.
+
+        Raises:
+            RecordError: The row cannot be used.
+        """
+        number = self.number(index)
+        found, record = self._check_row(number)
+        if fatal := [finding for finding in found if finding.fatal]:
+            raise RecordError("\n".join(map(str, fatal)))
+        if record is None:
             raise RecordError(f"{self.lines.source(number)}: the preprocessor removed a row that it kept before")
-        return parse_row(row, source=self.lines.source(number), root=self.root)
+        return record
+
+    def number(self, index: int) -> int:
+        """Return the number, from 0, that a row in use has in the file; it stays when other rows are left out."""
+        return int(self.kept[index])
+
+    def mapping(self, number: int) -> dict[str, Any]:
+        """Return a row of the file by its number, as the preprocessor gives it.
+
+        Raises:
+            RecordError: It is no JSON object, or it was removed.
+        """
+        row = self.lines.row(number)
+        found = self.preprocessor.preprocess(row) if isinstance(row, Mapping) else None
+        if found is None:
+            raise RecordError(f"{self.lines.source(number)}: expected a JSON object that the preprocessor keeps")
+        return dict(found)
 
     def limit(self, count: int | None) -> None:
         """Use the first `count` rows only; the others are counted as left out.
@@ -69,14 +120,15 @@ class CheckedRows:
         Args:
             count: Number of rows, or None for all.
         """
-        if count is not None:
-            self.left_out.extend((self.lines.source(int(number)), f"limit={count}") for number in self.kept[count:])
+        if count is not None and count < len(self.kept):
+            first = self.lines.source(int(self.kept[count]))
+            self.left_out.append(LeftOut(first, f"limit={count}", len(self.kept) - count))
             self.kept = self.kept[:count]
 
-    def leave_out(self, index: int, reason: str) -> None:
-        """Stop using one row; positions of the rows behind it move."""
-        self.left_out.append((self.lines.source(int(self.kept[index])), reason))
-        self.kept = np.delete(self.kept, index)
+    def leave_out(self, indices: Sequence[int], reason: str) -> None:
+        """Stop using rows, by their positions among those in use; positions of the rows behind them move."""
+        self.left_out.extend(LeftOut(self.lines.source(self.number(index)), reason) for index in indices)
+        self.kept = np.delete(self.kept, indices)
 
     def check(self, *, images: str = "decode") -> list[Finding]:
         """Look at every row and every picture once and return all that is wrong.
@@ -92,19 +144,21 @@ class CheckedRows:
         if images not in IMAGE_CHECKS:
             raise ValueError(f"check_images must be one of {IMAGE_CHECKS}, got {images!r}")
         findings: list[Finding] = []
-        kept: list[int] = []
-        records: list[Record] = []
-        for number in self.kept:
-            found, record = self._check_row(int(number))
-            findings.extend(found)
-            if record is not None:
-                records.append(record)
-            if record is not None or found:
-                kept.append(int(number))
-        self.kept = np.array(kept, dtype=np.int64)
-        return findings if images == "off" else [*findings, *self._check_pictures(records, images)]
+        keep = np.ones(len(self.kept), dtype=bool)
+        steps = track(range(len(self.kept)), f"checking {Path(self.path).name}", transient=True)
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            for block in _blocks(steps, _BLOCK):
+                checked = [self._check_row(self.number(index), note=True) for index in block]
+                keep[list(block)] = [bool(found) or record is not None for found, record in checked]
+                findings += [finding for found, _ in checked for finding in found]
+                records = [record for _, record in checked if record is not None]
+                for found in pool.map(self._check_pictures, records, repeat(images)):
+                    findings += found
+        self.kept = self.kept[keep]
+        return findings
 
-    def _check_row(self, number: int) -> tuple[list[Finding], Record | None]:
+    def _check_row(self, number: int, *, note: bool = False) -> tuple[list[Finding], Record | None]:
+        """Return the findings and, if none is fatal, the record; neither for a row that the preprocessor removes."""
         source = self.lines.source(number)
         row, unread = self.lines.decode(number)
         if any(finding.code in _UNREADABLE for finding in unread):
@@ -112,24 +166,20 @@ class CheckedRows:
         if isinstance(row, Mapping):
             row = self.preprocessor.preprocess(row)
             if row is None:
-                self.left_out.append((source, f"removed by {type(self.preprocessor).__name__}"))
+                if note:
+                    self.left_out.append(LeftOut(source, f"removed by {type(self.preprocessor).__name__}"))
                 return [], None
         known = {(finding.code, finding.field) for finding in unread}
-        found = [finding for finding in validate_row(row, source=source) if (finding.code, finding.field) not in known]
-        findings = [*unread, *found]
+        found = validate_as(self.mode, row, source=source)
+        findings = [*unread, *(finding for finding in found if (finding.code, finding.field) not in known)]
         if any(finding.fatal for finding in findings) or not isinstance(row, Mapping):
             return findings, None
-        return findings, make_record(row, source=source, root=self.root)
+        return findings, record_as(self.mode, row, source=source, root=self.root)
 
-    def _check_pictures(self, records: Sequence[Record], images: str) -> Iterator[Finding]:
-        def look(record: Record) -> list[Finding]:
-            return [finding for image in record.images for finding in self._check_picture(record, image, images)]
-
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            results = pool.map(look, records)
-            steps = track(results, f"checking {Path(self.path).name}", total=len(records), transient=True)
-            for findings in steps:
-                yield from findings
+    def _check_pictures(self, record: Record, images: str) -> list[Finding]:
+        if images == "off":
+            return []
+        return [finding for image in record.images for finding in self._check_picture(record, image, images)]
 
     def _check_picture(self, record: Record, image: str, images: str) -> Iterator[Finding]:
         real = os.path.realpath(image)
@@ -138,7 +188,7 @@ class CheckedRows:
             yield Finding("image_outside_roots", record.source, "images", message)
             return
         try:
-            size = open_image(image).size if images == "decode" else image_size(image)
+            size = check_image(image) if images == "decode" else image_size(image)
         except RecordError as error:
             yield Finding("image_unreadable", record.source, "images", str(error))
             return
@@ -146,8 +196,8 @@ class CheckedRows:
             message = f"the row says {record.width}x{record.height}, {image} is {size[0]}x{size[1]}"
             yield Finding("size_mismatch", record.source, "width", message)
 
-    def _mapping(self, number: int) -> Mapping[str, object]:
-        row = self.lines.row(number)
-        if not isinstance(row, Mapping):
-            raise RecordError(f"{self.lines.source(number)}: expected a JSON object, got {type(row).__name__}")
-        return row
+
+def _blocks(items: Iterable[int], size: int) -> Iterator[tuple[int, ...]]:
+    iterator = iter(items)
+    while block := tuple(islice(iterator, size)):
+        yield block

@@ -235,6 +235,23 @@ def run_checks(
         raise HealthError("\n".join([f"{where}: the encoded sample is not what was asked for:", *lines]))
 
 
+def check_chat(supervised: Sequence[str], answers: Sequence[str], *, end: str, where: str) -> None:
+    """Check that the answers of a conversation without pictures, and nothing else, are trained on.
+
+    Args:
+        supervised: Text of every run of supervised tokens.
+        answers: Texts of the assistant, in order.
+        end: What ends a turn; the tokens of it may be trained on or not.
+        where: The sample's name in the error.
+
+    Raises:
+        HealthError: Another text is trained on.
+    """
+    spoken = [text.removesuffix(end).removesuffix(end.rstrip()) for text in supervised]
+    if spoken != list(answers):
+        raise HealthError(f"{where}: answer_text: trained on are {spoken}, expected {list(answers)}")
+
+
 def _run_lengths(mask: npt.NDArray[np.bool_]) -> list[int]:
     """Return the lengths of the runs of True, in order."""
     edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import track
 
 from qvl.conversation import NUMBER_LIMIT, TextObject, parse_answer, text_objects
-from qvl.data import DenseDataset, Turn, TurnFormat
+from qvl.data import Turn, TurnDataset, TurnFormat
 from qvl.geometry import GRIDS
 from qvl.inference.engine import Completion, Engine
 from qvl.metrics import DetectionMetric, Labelled
@@ -37,7 +37,7 @@ class DetectionEvaluation:
         folder: Where `predictions_<name>.jsonl` is written.
     """
 
-    dataset: DenseDataset
+    dataset: TurnDataset
     form: TurnFormat
     settings: Mapping[str, Any]
     folder: Path

@@ -7,6 +7,7 @@ from qvl.records.coordinates import is_number
 from qvl.records.decode import decode_line
 from qvl.records.finding import Finding, shorten
 from qvl.records.jsonl import JsonlFile
+from qvl.records.modes import MODES, record_as, validate_as
 from qvl.records.order import ORDER_POLICIES, order_objects
 from qvl.records.record import ObjectRecord, Record, Source
 from qvl.records.text import (
@@ -19,6 +20,7 @@ from qvl.records.text import (
 from qvl.records.validation import image_path, make_record, parse_row, validate_row
 
 __all__ = [
+    "MODES",
     "ORDER_POLICIES",
     "SPECIAL_TOKENS",
     "Finding",
@@ -37,7 +39,9 @@ __all__ = [
     "make_record",
     "order_objects",
     "parse_row",
+    "record_as",
     "shorten",
     "special_tokens_in",
+    "validate_as",
     "validate_row",
 ]

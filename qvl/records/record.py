@@ -43,13 +43,14 @@ class Record:
     """One annotated picture.
 
     Attributes:
-        images: Absolute paths; exactly one for a row with objects.
+        images: Absolute paths; exactly one for a row with objects, none for a row of chat.
         objects: The objects in the order of the row.
         width: Width of the picture in pixels; x of every shape lies in [0, width].
         height: Height of the picture in pixels; y of every shape lies in [0, height].
         source: The row it was read from.
         summary: One line about the whole picture, if there is one.
         metadata: What else the row says; never shown to the model by the builders here.
+        messages: Turns of a row of chat, each with `role` and `content`.
     """
 
     images: tuple[str, ...]
@@ -59,3 +60,4 @@ class Record:
     source: Source
     summary: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
+    messages: tuple[Mapping[str, str], ...] = ()

@@ -18,6 +18,7 @@ from qvl.schema.keys import advice
 __all__ = ["Problem", "check", "find_problems"]
 
 ALLOWED: dict[str, tuple[str, ...]] = {
+    "data.batching": ("random", "exact", "grouped"),
     "data.check_images": ("decode", "header"),
     "data.emit_norm": ("none", "norm100", "norm1000"),
     "data.object_order": ("tlbr", "center", "none"),
@@ -35,6 +36,8 @@ INFINITE = math.inf
 RANGES: dict[str, tuple[float, float]] = {
     "augment_prob": (0, 1),
     "data.images_per_user_turn": (1, INFINITE),
+    "data.max_objects": (1, INFINITE),
+    "epoch": (0, INFINITE),
     "evaluation.batch_size": (1, INFINITE),
     "evaluation.line_tolerance": (1e-9, 1000),
     "evaluation.max_new_tokens": (1, INFINITE),
@@ -45,6 +48,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "line_tolerance": (1e-9, 1000),
     "model.max_pixels": (1, INFINITE),
     "model.min_pixels": (1, INFINITE),
+    "model.side_factor": (1, INFINITE),
     "num_samples": (1, INFINITE),
     "seed": (0, 2**32 - 1),
     "threshold": (1e-9, 1),
@@ -71,7 +75,7 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Keys whose value is a finite number between two bounds, both allowed; null is allowed where the schema has it."""
 
-NODES = ("augmentation", "data.builder", "data.train", "data.val", "prompts", "training.trainer")
+NODES = ("augmentation", "data.builder", "data.train", "prompts", "training.trainer")
 """Keys that describe an object to build."""
 
 GREATER_IS_BETTER = {"eval_loss": False, "eval_token_acc": True}
@@ -131,7 +135,7 @@ def check(cfg: DictConfig, *, world_size: int) -> None:
 
 
 def _nodes(cfg: DictConfig) -> Iterator[Problem]:
-    optional = ["data.prepare"] if cfg.data.prepare is not None else []
+    optional = [key for key in ("data.prepare", "data.val") if OmegaConf.select(cfg, key) is not None]
     named = [f"callbacks.{name}" for name in cfg.callbacks or {}]
     for key in (*NODES, *optional, *named):
         node = OmegaConf.select(cfg, key)

@@ -11,6 +11,7 @@ __all__ = [
     "DataConfig",
     "DeepspeedConfig",
     "EvaluationConfig",
+    "FuseConfig",
     "HealthConfig",
     "ModelConfig",
     "PathsConfig",
@@ -32,6 +33,7 @@ class ModelConfig:
     gradient_checkpointing: bool = MISSING
     min_pixels: int = MISSING
     max_pixels: int = MISSING
+    side_factor: int = 32
     mixture_of_experts: bool = False
 
 
@@ -55,16 +57,18 @@ class TunerConfig:
 class DataConfig:
     """Group `data`: where rows come from and how they become conversations."""
 
-    images_per_user_turn: Any = MISSING
+    images_per_user_turn: int = MISSING
     emit_norm: str = MISSING
     object_order: str = MISSING
+    max_objects: int | None = None
+    batching: str = MISSING
     on_overlength: str = MISSING
     check_images: str = MISSING
     dump_conversation_text: bool = MISSING
     allowed_roots: list[str] = field(default_factory=list)
     prepare: Any = None
     train: Any = MISSING
-    val: Any = MISSING
+    val: Any = None
     builder: Any = MISSING
 
 
@@ -98,6 +102,7 @@ class TrainingConfig:
     greater_is_better: bool = MISSING
     load_best_model_at_end: bool = MISSING
     dataloader_num_workers: int = MISSING
+    raw_patches: bool = MISSING
     resume_from_checkpoint: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     trainer: Any = MISSING
@@ -157,6 +162,20 @@ class TrainConfig:
     seed: int = MISSING
     augment_prob: float = MISSING
     global_max_length: int = MISSING
+    trusted_targets: list[str] = field(default_factory=list)
+
+
+@dataclass
+class FuseConfig:
+    """Everything that `conf/fuse.yaml` and its groups may hold."""
+
+    model: ModelConfig = MISSING
+    data: DataConfig = MISSING
+    prompts: Any = MISSING
+    paths: PathsConfig = MISSING
+    seed: int = MISSING
+    epoch: int = MISSING
+    out: str = MISSING
     trusted_targets: list[str] = field(default_factory=list)
 
 

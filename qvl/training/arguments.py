@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["accumulation_steps", "sft_arguments"]
 
-_OWN_TRAINING_KEYS = ("effective_batch_size", "extra", "trainer", "resume_from_checkpoint")
+_OWN_TRAINING_KEYS = ("effective_batch_size", "extra", "trainer", "raw_patches", "resume_from_checkpoint")
 _LORA_KEYS = ("target_modules", "modules_to_save", "lora_rank", "lora_alpha", "lora_dropout", "use_dora")
 
 
@@ -90,8 +90,9 @@ def _training_values(job: TrainingJob) -> dict[str, object]:
 def _fixed_values(job: TrainingJob) -> dict[str, object]:
     """Values that are decided by the design, see docs/upstream.md."""
     return {
-        "dataset": [job.train.rows.path],  # must not be empty; never loaded
-        "val_dataset": [job.val.rows.path],
+        "dataset": [part.rows.path for part in job.train.parts],  # must not be empty; never loaded
+        "val_dataset": [part.rows.path for part in job.val.parts],
+        "enable_channel_loss": len(job.train.parts) > 1,  # the loss of each source in the log
         "output_dir": str(job.output_dir),
         "logging_dir": str(job.output_dir / "tensorboard"),
         "deepspeed": job.config["deepspeed"]["config"],

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from qvl.conversation import parse_answer
-from qvl.data import DenseDataset, Turn, TurnFormat
+from qvl.conversation import Conversation, parse_answer
+from qvl.data import Ticket, Turn, TurnDataset, TurnFormat
 from qvl.errors import HealthError
-from qvl.health import IGNORED, EncodedSample, GroundedObject, run_checks
+from qvl.health import IGNORED, EncodedSample, GroundedObject, check_chat, run_checks
+from qvl.training.patches import raw_patches, share_pictures
 
 if TYPE_CHECKING:
     from swift.template import StdTemplateInputs, Template
@@ -27,10 +29,12 @@ class ConversationEncoder:
     Attributes:
         template: ms-swift's template in training mode.
         form: How pictures are shown and answers written.
+        raw: Whether pixels travel as uint8 and are normalised on the device, see `qvl.training.patches`.
     """
 
     template: Template
     form: TurnFormat
+    raw: bool = False
 
     def encode(self, turn: Turn, *, check: bool) -> dict[str, Any]:
         """Return `input_ids`, `labels`, `pixel_values`, `image_grid_thw`, `length`, ... of one turn.
@@ -42,9 +46,13 @@ class ConversationEncoder:
         Raises:
             HealthError: A check failed.
         """
-        messages, objects = turn.inputs["messages"], turn.inputs["objects"]  # the pictures stand in the messages
-        inputs = {"messages": messages, "objects": objects, "chat_template_kwargs": self.form.pixel_limits}
-        encoded = dict(self.template.encode(inputs, return_length=True, return_template_inputs=check))
+        inputs: dict[str, Any] = {"messages": share_pictures(turn.inputs["messages"])}  # the pictures stand there
+        if turn.pictures:
+            inputs["chat_template_kwargs"] = self.form.pixel_limits
+        if turn.mode == "dense":
+            inputs["objects"] = turn.inputs["objects"]
+        with raw_patches(self.template) if self.raw else nullcontext():
+            encoded = dict(self.template.encode(inputs, return_length=True, return_template_inputs=check))
         if check:
             self._check(turn, encoded, encoded.pop("template_inputs"))
         return encoded
@@ -64,16 +72,25 @@ class ConversationEncoder:
 
     def picture_tokens(self, width: int, height: int) -> int:
         """Return the number of tokens of a picture of that size in pixels."""
-        from qwen_vl_utils.vision_process import smart_resize
+        columns, rows = self.form.model_size(width, height)
+        return columns * rows // self.form.side_factor**2
 
-        processor = self.template.processor.image_processor
-        factor = int(processor.patch_size * processor.merge_size)
-        rows, columns = smart_resize(height, width, factor, **self.form.pixel_limits)
-        return int(rows * columns) // factor**2
+    def most_picture_tokens(self) -> int:
+        """Return the number of tokens that no picture exceeds."""
+        return -(-self.form.max_pixels // self.form.side_factor**2)
+
+    def chat_tokens(self, conversation: Conversation) -> int:
+        """Return the number of tokens of a conversation without pictures."""
+        with self.without_limit():
+            return len(self.template.encode({"messages": conversation["messages"]})["input_ids"])
 
     def _check(self, turn: Turn, encoded: Mapping[str, Any], inputs: StdTemplateInputs) -> None:
         where = ", ".join(str(record.source) for record in turn.records)
         tokens, labels = encoded["input_ids"], encoded["labels"]
+        end = "".join(self.template.template_meta.suffix)
+        if turn.mode == "chat":
+            check_chat(self._supervised(tokens, labels), turn.answers, end=end, where=where)
+            return
         sample = EncodedSample(
             input_ids=tokens,
             labels=labels,
@@ -85,17 +102,20 @@ class ConversationEncoder:
         )
         run_checks(
             sample,
-            decoded=self.template.tokenizer.decode(
-                [t for t, label in zip(tokens, labels, strict=True) if label != IGNORED]
-            ),
+            decoded="".join(self._supervised(tokens, labels)),
             answer=turn.answer,
-            end="".join(self.template.template_meta.suffix),
-            objects=self._grounded(turn, where),
+            end=end,
+            objects=self._grounded(turn, where) if turn.mode == "dense" else [],
             grid=self.form.grid,
             where=where,
         )
-        if self.form.grid == _TEMPLATE_GRID:
+        if self.form.grid == _TEMPLATE_GRID and turn.mode == "dense":
             _check_normalisation(turn, inputs.objects["bbox"], where)
+
+    def _supervised(self, tokens: Sequence[int], labels: Sequence[int]) -> list[str]:
+        """Return the text of every run of supervised tokens."""
+        runs = groupby(zip(tokens, labels, strict=True), key=lambda pair: pair[1] != IGNORED)
+        return [self.template.tokenizer.decode([token for token, _ in run]) for supervised, run in runs if supervised]
 
     def _grounded(self, turn: Turn, where: str) -> list[GroundedObject]:
         """Pair the numbers that stand in the text with the pixels they were made from."""
@@ -112,14 +132,14 @@ class ConversationEncoder:
 
 
 class EncodedDataset:
-    """What the trainer reads: item k is the encoded user turn k of the epoch.
+    """What the trainer reads: a ticket or the number of a user turn in, that turn encoded out.
 
-    A negative index -k - 1 is turn k with nothing supervised: it fills up the last step of an epoch when the turns
-    do not divide by the number of processes, and adds nothing to the loss.
+    The turn of a ticket that is a filler has nothing supervised: it fills up a step when the turns do not divide by the
+    number of processes, and adds nothing to the loss.
     """
 
     def __init__(
-        self, dataset: DenseDataset, encoder: ConversationEncoder, *, check_first: int, check_every: int
+        self, dataset: TurnDataset, encoder: ConversationEncoder, *, check_first: int, check_every: int
     ) -> None:
         """Wrap a data set.
 
@@ -127,7 +147,7 @@ class EncodedDataset:
             dataset: The conversations.
             encoder: The chat template.
             check_first: Every process checks the first so many samples that it encodes.
-            check_every: And then every sample whose index is a multiple of this; 0 for none.
+            check_every: And then every turn whose first row has a number that is a multiple of this; 0 for none.
         """
         self.dataset = dataset
         self.encoder = encoder
@@ -138,14 +158,18 @@ class EncodedDataset:
         """Return the number of user turns of an epoch."""
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Encode one user turn."""
-        number = index if index >= 0 else -index - 1
-        check = self._unchecked > 0 or (self.check_every > 0 and number % self.check_every == 0)
+    def __getitem__(self, key: Ticket | int) -> dict[str, Any]:
+        """Encode one user turn: what the template gives, `channel` (the source) and `num_rows`, 0 for a filler."""
+        data = self.dataset
+        ticket = key if isinstance(key, Ticket) else data.plan(data.epoch).ticket(key)
+        check = self._unchecked > 0 or (self.check_every > 0 and ticket.rows[0] % self.check_every == 0)
         self._unchecked -= 1
-        encoded = self.encoder.encode(self.dataset[number], check=check)
-        if index < 0:
+        encoded = self.encoder.encode(data[ticket], check=check)
+        encoded["channel"] = data.parts[ticket.source].name
+        encoded["num_rows"] = len(ticket.rows)
+        if ticket.filler:
             encoded["labels"] = [IGNORED] * len(encoded["labels"])
+            encoded["num_rows"] = 0
         return encoded
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qvl.data import DenseDataset, Ledger, TurnFormat
+from qvl.data import Ledger, TurnDataset, TurnFormat
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,8 +38,8 @@ class TrainingJob:
     """
 
     config: Mapping[str, Any]
-    train: DenseDataset
-    val: DenseDataset
+    train: TurnDataset
+    val: TurnDataset
     form: TurnFormat
     output_dir: Path
     ledger: Ledger | None = None

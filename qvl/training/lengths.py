@@ -1,14 +1,17 @@
-"""Lengths of user turns in tokens, known before the first step."""
+"""Lengths of user turns in tokens, known without opening a picture."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from rich.progress import track
 
-from qvl.data import DenseDataset
+from qvl.data import EpochPlan, SourcePart, Ticket, TurnDataset
 from qvl.errors import RecordError
+from qvl.records import Record
 from qvl.training.encoding import ConversationEncoder
 
 __all__ = ["TurnLengths", "check_lengths", "measure"]
@@ -17,47 +20,114 @@ _LISTED = 50
 _LABEL_TOKENS = 32
 """More than the label of one picture in the prompt and in the answer takes."""
 
+_TEXT_GROWTH = 4
+"""More than an answer grows by augmentation: a box of 4 numbers becomes a polygon of at most 8."""
+
+Lengths = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
-class TurnLengths:
-    """Upper bounds of the length of any turn.
+class PartLengths:
+    """Tokens of the rows of one source, as they are without augmentation.
 
     Attributes:
-        rows: (N,) tokens of picture and answer of each row in use.
+        text: (N,) tokens of the answer of each row in use.
+        pictures: (N,) tokens of its picture.
         overhead: Tokens of the prompt and of what stands between the parts, for one picture.
     """
 
-    rows: np.ndarray
+    text: Lengths
+    pictures: Lengths
     overhead: int
 
-    def turn(self, rows: np.ndarray) -> int:
-        """Return the most tokens that a turn of these rows can have; exact for a single row."""
-        labels = _LABEL_TOKENS * len(rows) if len(rows) > 1 else 0
-        return int(self.rows[rows].sum()) + self.overhead + labels
+    def without(self, rows: Sequence[int]) -> PartLengths:
+        """Return the lengths of the other rows."""
+        return PartLengths(np.delete(self.text, rows), np.delete(self.pictures, rows), self.overhead)
 
 
-def measure(dataset: DenseDataset, encoder: ConversationEncoder) -> TurnLengths:
-    """Tokenise every answer and size every picture, without opening it; one row is encoded wholly."""
-    steps = track(range(len(dataset.rows)), f"measuring {dataset.name}", transient=True)
-    rows = np.array([_row_length(dataset, encoder, index) for index in steps], dtype=np.int64)
-    with encoder.without_limit():
-        whole = encoder.encode(dataset.turn([0]), check=False)
-    return TurnLengths(rows, len(whole["input_ids"]) - int(rows[0]))
+class TurnLengths:
+    """Upper bounds of the length of any turn, exact for a turn of one row.
+
+    Attributes:
+        parts: One a source.
+    """
+
+    def __init__(self, dataset: TurnDataset, encoder: ConversationEncoder, parts: Sequence[PartLengths]) -> None:
+        self.dataset = dataset
+        self.encoder = encoder
+        self.parts = list(parts)
+
+    def turn(self, ticket: Ticket) -> int:
+        """Return the most tokens that a turn can have; augmented rows are looked at anew."""
+        part = self.dataset.parts[ticket.source]
+        if part.augmentation is None or not ticket.augment:
+            return self.unchanged(ticket)
+        records = part.records(ticket, part.samples(ticket))
+        text, pictures = zip(*(_row_tokens(part, self.encoder, record) for record in records), strict=True)
+        return self._whole(ticket, sum(text) + sum(pictures))
+
+    def unchanged(self, ticket: Ticket) -> int:
+        """Return the most tokens that a turn has if it is not augmented."""
+        lengths, rows = self.parts[ticket.source], list(ticket.rows)
+        return self._whole(ticket, int(lengths.text[rows].sum() + lengths.pictures[rows].sum()))
+
+    def bound(self, ticket: Ticket) -> int:
+        """Return a number of tokens that no augmentation exceeds, without looking."""
+        if self.dataset.parts[ticket.source].augmentation is None:
+            return self.unchanged(ticket)
+        most = self.encoder.most_picture_tokens() * len(ticket.rows)
+        text = int(self.parts[ticket.source].text[list(ticket.rows)].sum())
+        return self._whole(ticket, text * _TEXT_GROWTH + most)
+
+    def epoch(self, plan: EpochPlan, *, progress: float) -> Lengths:
+        """Return (T,) lengths of all turns of an epoch as they will be at some progress of the training."""
+        if all(part.augmentation is None for part in self.dataset.parts):
+            return self._plain_epoch(plan)
+        steps = track(range(len(plan)), "measuring the epoch", transient=True)
+        tickets = (plan.ticket(turn)._replace(progress=progress) for turn in steps)
+        return np.array([self.turn(ticket) for ticket in tickets], dtype=np.int64)
+
+    def _plain_epoch(self, plan: EpochPlan) -> Lengths:
+        """Do it for all turns at once."""
+        sizes = np.diff(plan.starts)
+        sources = np.repeat(plan.sources, sizes)
+        rows = np.zeros(len(plan.rows), dtype=np.int64)
+        overhead = np.zeros(len(plan), dtype=np.int64)
+        for number, lengths in enumerate(self.parts):
+            mine = sources == number
+            rows[mine] = (lengths.text + lengths.pictures)[plan.rows[mine]]
+            overhead[plan.sources == number] = lengths.overhead
+        labels = np.where(sizes > 1, _LABEL_TOKENS * sizes, 0)
+        return np.add.reduceat(rows, plan.starts[:-1]) + overhead + labels
+
+    def _whole(self, ticket: Ticket, tokens: int) -> int:
+        count = len(ticket.rows)
+        return tokens + self.parts[ticket.source].overhead + (_LABEL_TOKENS * count if count > 1 else 0)
+
+
+def measure(dataset: TurnDataset, encoder: ConversationEncoder) -> TurnLengths:
+    """Tokenise every answer and size every picture, without opening it; one row of each source is encoded wholly."""
+    return TurnLengths(
+        dataset, encoder, [_measure_part(number, dataset, encoder) for number in range(len(dataset.parts))]
+    )
 
 
 def check_lengths(
-    dataset: DenseDataset, encoder: ConversationEncoder, *, limit: int, epochs: int, on_overlength: str
-) -> None:
-    """Make sure that no user turn of any epoch is longer than the limit.
+    dataset: TurnDataset, encoder: ConversationEncoder, *, limit: int, epochs: int, on_overlength: str
+) -> TurnLengths:
+    """Make sure that no user turn of any epoch is longer than the limit before it is augmented.
 
-    With `on_overlength: drop`, the longest row of a turn that is too long is left out, until all turns fit.
+    With `on_overlength: drop`, the longest row of every turn that is too long is left out, until all turns fit.
 
     Args:
         dataset: Checked rows.
         encoder: The chat template.
         limit: Longest turn in tokens.
-        epochs: Number of epochs to look at; each has its own groups.
+        epochs: Number of epochs to look at; each has its own turns.
         on_overlength: `error` or `drop`.
+
+    Returns:
+        The lengths of the rows that are left.
 
     Raises:
         RecordError: Turns are too long and `on_overlength` is `error`, or no row is left; the text lists the rows.
@@ -66,33 +136,66 @@ def check_lengths(
     while long := _too_long(dataset, lengths, limit, epochs):
         if on_overlength == "error":
             raise RecordError(_message(dataset, lengths, long, limit))
-        worst = max((int(row) for turn in long for row in turn), key=lambda row: int(lengths.rows[row]))
-        dataset.rows.leave_out(worst, f"longer than global_max_length={limit}")
-        lengths = TurnLengths(np.delete(lengths.rows, worst), lengths.overhead)
-        if not len(dataset.rows):
-            raise RecordError(f"{dataset.rows.path}: every row is longer than global_max_length={limit}")
+        for number, part in enumerate(dataset.parts):
+            tokens = lengths.parts[number].text + lengths.parts[number].pictures
+            turns = [ticket.rows for ticket in long if ticket.source == number]
+            worst = sorted({max(rows, key=lambda row: int(tokens[row])) for rows in turns})
+            part.rows.leave_out(worst, f"longer than global_max_length={limit}")
+            lengths.parts[number] = lengths.parts[number].without(worst)
+            if not len(part.rows):
+                raise RecordError(f"{part.rows.path}: every row is longer than global_max_length={limit}")
+    return lengths
 
 
-def _row_length(dataset: DenseDataset, encoder: ConversationEncoder, index: int) -> int:
-    record = dataset.rows[index]
-    conversation = dataset.context.builder.build(record)
+def _measure_part(number: int, dataset: TurnDataset, encoder: ConversationEncoder) -> PartLengths:
+    part = dataset.parts[number]
+    steps = track(range(len(part.rows)), f"measuring {part.name}", transient=True)
+    pairs = [_row_tokens(part, encoder, part.rows[row]) for row in steps]
+    text, pictures = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    if part.builder.mode == "chat":
+        return PartLengths(text, pictures, 0)
+    first = Ticket(epoch=0, source=number, rows=(0,), copies=(0,), augment=False)
+    with encoder.without_limit():
+        whole = encoder.encode(part.turn(first), check=False)
+    return PartLengths(text, pictures, len(whole["input_ids"]) - sum(pairs[0]))
+
+
+def _row_tokens(part: SourcePart, encoder: ConversationEncoder, record: Record) -> tuple[int, int]:
+    """Return (tokens of the answer, tokens of the picture); a row of chat is encoded wholly."""
+    conversation = part.builder.build(record)
+    if part.builder.mode == "chat":
+        return encoder.chat_tokens(conversation), 0
     answer = str(conversation["messages"][-1]["content"])
-    return encoder.text_tokens(answer) + encoder.picture_tokens(record.width, record.height)
+    return encoder.text_tokens(answer), encoder.picture_tokens(record.width, record.height)
 
 
-def _too_long(dataset: DenseDataset, lengths: TurnLengths, limit: int, epochs: int) -> list[np.ndarray]:
-    longest_turn = max(dataset.group_sizes)
-    if lengths.turn(np.argsort(lengths.rows)[-longest_turn:]) <= limit:
+def _too_long(dataset: TurnDataset, lengths: TurnLengths, limit: int, epochs: int) -> list[Ticket]:
+    if all(_longest(part, own) <= limit for part, own in zip(dataset.parts, lengths.parts, strict=True)):
         return []
-    long = [turn for epoch in range(epochs) for turn in dataset.groups(epoch) if lengths.turn(turn) > limit]
-    return list({tuple(turn): turn for turn in long}.values())
+    found = [ticket for epoch in range(epochs) for ticket in _longer(dataset.plan(epoch), lengths, limit)]
+    return list({(ticket.source, ticket.rows): ticket for ticket in found}.values())
 
 
-def _message(dataset: DenseDataset, lengths: TurnLengths, long: list[np.ndarray], limit: int) -> str:
-    lines = [
-        f"  {' + '.join(str(dataset.rows[int(row)].source) for row in turn)}: up to {lengths.turn(turn)} tokens"
-        for turn in long[:_LISTED]
-    ]
+def _longest(part: SourcePart, lengths: PartLengths) -> int:
+    """Return a length that no turn of a source exceeds."""
+    size = part.source.images_per_user_turn
+    longest = np.sort(lengths.text + lengths.pictures)[-size:]
+    return int(longest.sum()) + lengths.overhead + _LABEL_TOKENS * size
+
+
+def _longer(plan: EpochPlan, lengths: TurnLengths, limit: int) -> Iterator[Ticket]:
+    for turn in range(len(plan)):
+        ticket = plan.ticket(turn)
+        if lengths.unchanged(ticket) > limit:
+            yield ticket
+
+
+def _message(dataset: TurnDataset, lengths: TurnLengths, long: Sequence[Ticket], limit: int) -> str:
+    lines = []
+    for ticket in long[:_LISTED]:
+        rows = dataset.parts[ticket.source].rows
+        sources = " + ".join(str(rows.lines.source(rows.number(row))) for row in ticket.rows)
+        lines.append(f"  {sources}: up to {lengths.unchanged(ticket)} tokens")
     more = [f"  ... and {len(long) - _LISTED} more"] if len(long) > _LISTED else []
     advice = "raise global_max_length, lower model.max_pixels, or set data.on_overlength=drop"
     return "\n".join([f"{len(long)} user turns are longer than global_max_length={limit}; {advice}:", *lines, *more])

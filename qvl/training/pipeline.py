@@ -18,6 +18,8 @@ from qvl.training.encoding import ConversationEncoder, EncodedDataset
 from qvl.training.freezing import check_trainable, expected_trainable
 from qvl.training.job import Evaluate, TrainingJob, TrainingResult
 from qvl.training.lengths import check_lengths
+from qvl.training.patches import has_raw_form, normalise_on_device
+from qvl.training.sampling import Machine, TurnBatches
 from qvl.training.trainer import SealedTrainer
 
 if TYPE_CHECKING:
@@ -86,15 +88,25 @@ class QvlSft(_Upstream):
 
     def _prepare_dataset(self) -> tuple[EncodedDataset, EncodedDataset]:
         job, data = self.job, self.job.config["data"]
-        encoder = ConversationEncoder(self.template, job.form)
+        raw = job.training["raw_patches"] and has_raw_form(self.template.processor.image_processor)
+        encoder = ConversationEncoder(self.template, job.form, raw=raw)
         epochs = math.ceil(self.args.num_train_epochs)
         if self.args.max_steps > 0:
             epochs = math.ceil(self.args.max_steps / math.ceil(len(job.train) / job.training["effective_batch_size"]))
-        for dataset, count in ((job.train, epochs), (job.val, 1)):
-            check_lengths(dataset, encoder, limit=job.max_length, epochs=count, on_overlength=data["on_overlength"])
-            if job.ledger is not None:
-                for source, reason in dataset.rows.left_out:
-                    job.ledger.record(source.file, source.line, reason)
+        settings = {"limit": job.max_length, "on_overlength": data["on_overlength"]}
+        check_lengths(job.val, encoder, epochs=1, **settings)
+        self.batches = TurnBatches(
+            job.train,
+            check_lengths(job.train, encoder, epochs=epochs, **settings),
+            machine=self._machine(),
+            batching=data["batching"],
+            limit=job.max_length,
+            total_steps=max(self.args.max_steps, 0) or None,
+            epochs=self.args.num_train_epochs,
+        )
+        if job.ledger is not None:
+            for entry in (entry for part in (*job.train.parts, *job.val.parts) for entry in part.rows.left_out):
+                job.ledger.record(entry.source.file, entry.source.line, entry.reason, rows=entry.rows)
         every = job.config["health"]["every_n"]
         first = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
         train = EncodedDataset(job.train, encoder, check_first=first, check_every=every)
@@ -102,6 +114,15 @@ class QvlSft(_Upstream):
         if data["dump_conversation_text"] and rank_from_environment().is_main:
             dump_turn(job.train[0], encoder, job.output_dir / "conversation.txt")
         return train, val
+
+    def _machine(self) -> Machine:
+        rank = rank_from_environment()
+        return Machine(
+            batch_size=self.args.per_device_train_batch_size,
+            accumulation=self.args.gradient_accumulation_steps,
+            rank=rank.rank,
+            world_size=rank.world_size,
+        )
 
     @classmethod
     def prepare_model(cls, args: Any, model: Any, **kwargs: Any) -> Any:
@@ -119,6 +140,7 @@ class QvlSft(_Upstream):
         self.args.save_args()
         model = self.prepare_model(self.args, self.model, template=self.template, train_dataset=train)
         self.model = model
+        normalise_on_device(model, self.template.processor.image_processor)
         trainer_class = type("QvlTrainer", (SealedTrainer, TrainerFactory.get_trainer_cls(self.args)), {})
         trainer = trainer_class(
             model=model,
@@ -127,17 +149,19 @@ class QvlSft(_Upstream):
             train_dataset=train,
             eval_dataset=val,
         )
+        trainer.batches = self.batches
         return self.train(trainer)
 
     def train(self, trainer: Any) -> TrainingResult:
         """Score, train, score."""
         from swift.trainers.patcher import PrinterCallbackNew
 
-        from qvl.callbacks import CallAtBegin, EpochToDataset, ProgressBar
+        from qvl.callbacks import CallAtBegin, EpochAccount, EpochToDataset, ProgressBar
 
         trainer.remove_callback(PrinterCallbackNew)  # it fails when a model is scored before training
         begin = CallAtBegin(lambda: self._begin(trainer))
-        for callback in (begin, EpochToDataset(self.job.train), ProgressBar(), *self.job.callbacks):
+        account = EpochAccount(trainer, self.batches, self.job.output_dir / "epochs.jsonl")
+        for callback in (begin, EpochToDataset(self.job.train), account, ProgressBar(), *self.job.callbacks):
             trainer.add_callback(callback)
         super().train(trainer)
         trainer.save_last()

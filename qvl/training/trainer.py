@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,23 +27,25 @@ _NOT_FOR_THE_MODEL = ("labels", "compute_loss_func", "loss_scale", "text_positio
 class SealedTrainer(_Upstream):
     """Stands in front of the trainer that ms-swift picks.
 
-    Stages, seals and renames checkpoints; takes batches from `TurnBatches`; stops at a loss that is not finite.
+    Stages, seals and renames checkpoints; takes batches from `TurnBatches` and counts their rows; stops at a loss that
+    is not finite.
     """
 
     _staging: Path | None = None
 
+    batches: TurnBatches
+    """The batches of this process, set before training."""
+
+    num_rows = 0
+    """Rows trained on by this process since the start of the epoch."""
+
     def get_train_dataloader(self, skip_batches: int = 0) -> object:
-        """Return the batches of an epoch in the order of the data set, every turn once over all processes."""
+        """Return the batches of an epoch, every turn once over all processes."""
         from accelerate.data_loader import SkipBatchSampler
         from swift.dataloader import DataLoaderShard
         from swift.utils import seed_worker
 
-        batches: Any = TurnBatches(
-            len(self.train_dataset),
-            batch_size=self._train_batch_size,
-            rank=self.args.process_index,
-            world_size=self.args.world_size,
-        )
+        batches: Any = self.batches
         if skip_batches:
             batches = SkipBatchSampler(batches, skip_batches=skip_batches)
         workers, rank = self.args.dataloader_num_workers, self.args.process_index
@@ -50,11 +53,12 @@ class SealedTrainer(_Upstream):
             self.train_dataset,
             device=self.accelerator.device,
             batch_sampler=batches,
-            collate_fn=self.data_collator,
+            collate_fn=partial(_collate_counted, self.data_collator),
             num_workers=workers,
             pin_memory=self.args.dataloader_pin_memory,
             worker_init_fn=partial(seed_worker, num_workers=workers, rank=rank),
             prefetch_factor=self.args.dataloader_prefetch_factor,
+            persistent_workers=bool(workers) and self.args.dataloader_persistent_workers,
         )
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -64,13 +68,14 @@ class SealedTrainer(_Upstream):
             return model(**inputs).logits.sum() * 0.0
         return super().compute_loss(model, inputs, *args, **kwargs)
 
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         """Run one micro step.
 
         Raises:
             HealthError: The loss is not finite; the weights are as before this optimiser step.
         """
-        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        self.num_rows += int(inputs.pop("num_rows").sum())
+        loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
         if not bool(loss.isfinite().all()):
             step = self.state.global_step
             raise HealthError(f"the loss is {loss.item()} after step {step}; stopped before the weights were changed")
@@ -116,6 +121,14 @@ class SealedTrainer(_Upstream):
             return
         if not checkpoint_folder(Path(self.args.output_dir), self.state.global_step).exists():
             self._save_checkpoint(self.model, None)
+
+
+def _collate_counted(collate: Callable[..., dict[str, Any]], samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Collate samples and carry along how many rows each of them is."""
+    import torch
+
+    counts = torch.tensor([sample.pop("num_rows") for sample in samples])
+    return {**collate(samples), "num_rows": counts}
 
 
 def _barrier() -> None:

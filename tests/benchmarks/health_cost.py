@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from qvl.conversation import DenseBuilder
-from qvl.data import DemoScenes, DenseDataset, KeepAll, SampleContext, TurnFormat
+from qvl.data import DemoScenes, JsonlDataset, KeepAll, SampleContext, TurnFormat
 from qvl.models import create_tiny_checkpoint
 from qvl.prompts import PromptScheme
 
@@ -33,10 +33,11 @@ def main() -> None:
         template.image_token_id = processor.image_token_id
         scenes = DemoScenes(root=f"{folder}/scenes", style="field", seed=1, splits={"train": 20}).prepare()
         builder = DenseBuilder(prompts=PromptScheme(user="List every object."))
-        turns = DenseDataset(
-            path=str(scenes / "train.jsonl"), preprocessor=KeepAll(), context=SampleContext(builder, None, 0)
+        form = TurnFormat("norm1000", "tlbr", "图片", 4096, 65536)
+        turns = JsonlDataset(
+            path=str(scenes / "train.jsonl"), preprocessor=KeepAll(), context=SampleContext(builder, form, 0)
         )
-        encoder = ConversationEncoder(template, TurnFormat("norm1000", "tlbr", "图片", 4096, 65536))
+        encoder = ConversationEncoder(template, form)
         times: dict[bool, list[float]] = {False: [], True: []}
         for number in range(ROUNDS):
             turn = turns[number % len(turns)]

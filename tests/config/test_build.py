@@ -65,15 +65,15 @@ def test_a_foreign_target_is_refused_before_it_is_imported(place: str, foreign: 
     "target",
     [
         "os.system",
-        "qvl.data.dataset.DenseDataset",  # four parts
-        "qvl.DenseDataset",  # two parts
+        "qvl.data.dataset.JsonlDataset",  # four parts
+        "qvl.JsonlDataset",  # two parts
         "qvl.data.check_all",  # a function
         "qvl.build.build",  # a module, and a way around
         "qvl.command.compose",
         "qvl.errors.ConfigError",  # no package
         "qvl.data._Hidden",
         "qvl.data.Path",  # imported there, not exported
-        "qvl.data.DenseDataset.check",
+        "qvl.data.JsonlDataset.check",
         "qvl..data.KeepAll",
         "qvl.data.KeepAll ",
         "qvl.data.KeepAll\n",
@@ -157,9 +157,9 @@ def test_a_run_time_argument_may_not_stand_in_the_config_too() -> None:
 
 
 def test_a_value_that_a_class_refuses_is_told_with_its_key() -> None:
-    with pytest.raises(ConfigError, match=r"a: p must lie in \[0, 1\], got 3"):
+    with pytest.raises(ConfigError, match=r"a: p must be a number in \[0, 1\], got 3"):
         build({"a": {"_target_": COMPOSE, "transforms": {}, "p": 3}})
-    with pytest.raises(ConfigError, match=r"Compose: p must lie in \[0, 1\], got 3"):
+    with pytest.raises(ConfigError, match=r"Compose: p must be a number in \[0, 1\], got 3"):
         build({"_target_": COMPOSE, "transforms": {}}, p=3)
 
 

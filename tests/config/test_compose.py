@@ -16,7 +16,11 @@ MODELS = FILES.choices("model")
 RECIPES = FILES.choices("recipe")
 DEBUGS = FILES.choices("debug")
 DECLARED = [(group, choice) for group in FILES.declared() for choice in FILES.choices(group)]
-OWN_DATA = ["data.train.path=train.jsonl", "data.val.path=val.jsonl"]
+OWN_DATA = {
+    "data=jsonl": ["data.train.path=train.jsonl", "data.val.path=val.jsonl"],
+    "data=fusion": ["data.train.sources={}", "data.val.sources={}"],
+    "data=common": ["data.train={_target_: qvl.data.JsonlDataset, path: train.jsonl}"],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +30,7 @@ def _schema() -> None:
 
 def at_home(overrides: list[str]) -> DictConfig:
     """Compose; rows of one's own get paths, which have to be given."""
-    return compose([*overrides, *(OWN_DATA if "data=jsonl" in overrides else [])])
+    return compose([*overrides, *(text for choice in overrides for text in OWN_DATA.get(choice, []))])
 
 
 def test_there_is_something_to_compose() -> None:

@@ -35,6 +35,7 @@ def named() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         plain = OmegaConf.to_container(merged)
         if isinstance(plain, dict):
             plain.pop("hydra", None)
+            plain.pop("defaults", None)
         for path, node in target_nodes(plain, "" if is_global else config.partition("/")[0]):
             yield config, path, node
 
@@ -44,7 +45,7 @@ NAMED = list(named())
 
 def test_conf_names_the_classes_of_the_extension_points() -> None:
     names = {node["_target_"] for _, _, node in NAMED}
-    assert {"qvl.data.DenseDataset", "qvl.augmentation.Compose", "qvl.training.SwiftTrainer"} <= names
+    assert {"qvl.data.JsonlDataset", "qvl.augmentation.Compose", "qvl.training.SwiftTrainer"} <= names
     assert {"qvl.conversation.DenseBuilder", "qvl.prompts.PromptScheme", "qvl.data.KeepAll"} <= names
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from qvl.augmentation import Compose
 from qvl.conversation import DenseBuilder
-from qvl.data import BasePreprocessor, DenseDataset, KeepAll, SampleContext, check_all
+from qvl.data import BasePreprocessor, JsonlDataset, KeepAll, SampleContext, Ticket, TurnFormat, check_all
 from qvl.errors import RecordError
 from qvl.prompts import PromptScheme
 
@@ -33,11 +34,12 @@ def row(image: str, **changes: object) -> dict[str, object]:
     return {"images": [image], "objects": [BOX], "width": 64, "height": 48} | changes
 
 
-def dataset(path: str, **changes: object) -> DenseDataset:
+def dataset(path: str, *, roots: Sequence[str] = (), **changes: object) -> JsonlDataset:
     builder = DenseBuilder(prompts=PromptScheme(user="list"), emit_norm="norm1000", order="tlbr")
-    context = SampleContext(builder, Compose(transforms={}, p=1.0), 3)
+    form = TurnFormat("norm1000", "tlbr", "图片", 1024, 10**6)
+    context = SampleContext(builder, form, 3, Compose(transforms={}, p=1.0), allowed_roots=tuple(roots))
     values = {"path": path, "preprocessor": KeepAll(), "context": context, "images_per_user_turn": 2} | changes
-    return DenseDataset(**values)  # type: ignore[arg-type]
+    return JsonlDataset(**values)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def ten(tmp_path):
     return dataset(write_rows(tmp_path, [row(name) for name in names]))
 
 
-def digest(turns: DenseDataset) -> str:
+def digest(turns: JsonlDataset) -> str:
     texts = [f"{[r.images for r in turn.records]} {turn.answer}" for turn in (turns[i] for i in range(len(turns)))]
     return hashlib.sha256("".join(texts).encode()).hexdigest()
 
@@ -79,22 +81,20 @@ def test_the_last_turn_may_be_short_and_is_then_not_grouped(tmp_path):
     assert [len(turns[index].records) for index in range(len(turns))] == [2, 1]
 
 
-def read_epoch(turns: DenseDataset, wait: object, out: object) -> None:
-    wait.wait()
-    out.put((turns.epoch, digest(turns)))
+def read_tickets(turns: JsonlDataset, tickets: list[Ticket], out: object) -> None:
+    out.put([turns[ticket].answer + str(turns[ticket].records[0].images) for ticket in tickets])
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_worker_that_is_alive_already_sees_the_new_epoch(ten, method):
+def test_a_worker_that_is_alive_already_makes_turns_of_any_epoch(ten, method):
     context = multiprocessing.get_context(method)
-    go, out = context.Event(), context.Queue()
-    worker = context.Process(target=read_epoch, args=(ten, go, out))
+    out = context.Queue()
+    tickets = [ten.plan(epoch).ticket(turn) for epoch in (0, 4) for turn in range(len(ten))]
+    worker = context.Process(target=read_tickets, args=(ten, tickets, out))
     worker.start()
-    ten.set_epoch(4)
-    go.set()
     seen = out.get(timeout=60)
     worker.join()
-    assert seen == (4, digest(ten))
+    assert seen == [ten[ticket].answer + str(ten[ticket].records[0].images) for ticket in tickets]
 
 
 class DropSecond(BasePreprocessor):
@@ -106,8 +106,8 @@ def test_what_a_preprocessor_removes_is_left_out_with_its_line_and_reason(tmp_pa
     names = [picture(tmp_path, f"{number}.png") for number in range(3)]
     turns = dataset(write_rows(tmp_path, [row(name) for name in names]), preprocessor=DropSecond())
     check_all([turns], images="decode", report=tmp_path / "findings.txt")
-    assert len(turns.rows) == 2
-    assert [(source.line, reason) for source, reason in turns.rows.left_out] == [(2, "removed by DropSecond")]
+    assert len(turns.parts[0].rows) == 2
+    assert [(left.source.line, left.reason) for left in turns.parts[0].rows.left_out] == [(2, "removed by DropSecond")]
 
 
 def test_an_upright_picture_is_what_the_model_sees(tmp_path):
@@ -167,15 +167,15 @@ def test_all_findings_of_all_files_are_told_at_once(bad_folder):
     with pytest.raises(RecordError):
         check_all([first, second], images="decode", report=bad_folder / "findings.txt")
     listed = (bad_folder / "findings.txt").read_text()
-    for path in (first.rows.path, second.rows.path):
+    for path in (first.parts[0].rows.path, second.parts[0].rows.path):
         assert all(f"{path}:{line}" in listed for line in range(1, len(rows) + 1))
 
 
 def test_a_folder_that_is_allowed_may_hold_pictures(bad_folder):
     path = write_rows(bad_folder, [row("../outside.png")])
-    turns = dataset(path, allowed_roots=[str(bad_folder.parent)])
+    turns = dataset(path, roots=[str(bad_folder.parent)])
     check_all([turns], images="decode", report=bad_folder / "findings.txt")
-    assert len(turns.rows) == 1
+    assert len(turns.parts[0].rows) == 1
 
 
 def test_an_empty_file_and_a_missing_file_are_errors(tmp_path):

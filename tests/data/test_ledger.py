@@ -28,8 +28,16 @@ def test_rows_are_recorded_once_and_counted_by_reason(tmp_path: Path) -> None:
         assert len(ledger) == 4
         assert list(ledger.counts().items()) == [("too_long", 3), ("preprocessor", 1)]
     lines = (tmp_path / "run" / "ledger.jsonl").read_text().splitlines()
-    assert json.loads(lines[0]) == {"file": "a.jsonl", "line": 3, "reason": "too_long"}
+    assert json.loads(lines[0]) == {"file": "a.jsonl", "line": 3, "reason": "too_long", "rows": 1}
     assert len(lines) == 4
+
+
+def test_many_rows_for_one_reason_are_one_line_and_count_all(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        ledger.record("a.jsonl", 10, "limit=9", rows=1_000_000)
+        ledger.record("a.jsonl", 3, "too_long")
+        assert ledger.counts() == {"limit=9": 1_000_000, "too_long": 1}
+    assert len((tmp_path / "ledger.jsonl").read_text().splitlines()) == 2
 
 
 def test_an_existing_ledger_is_continued(tmp_path: Path) -> None:
@@ -109,7 +117,7 @@ def test_a_worker_process_may_not_write(tmp_path: Path) -> None:
 )
 def test_a_line_that_is_no_entry_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "ledger.jsonl"
-    path.write_text('{"file": "a.jsonl", "line": 1, "reason": "x"}\n' + line + "\n")
+    path.write_text('{"file": "a.jsonl", "line": 1, "reason": "x", "rows": 1}\n' + line + "\n")
     with pytest.raises(RecordError, match=r"ledger\.jsonl:2: not an entry"):
         read_ledger(path)
     for _ in range(2):  # a refused file is let go

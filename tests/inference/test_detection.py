@@ -5,7 +5,7 @@ import json
 import pytest
 
 from qvl.conversation import NUMBER_LIMIT, DenseBuilder
-from qvl.data import DenseDataset, KeepAll, SampleContext, TurnFormat
+from qvl.data import JsonlDataset, KeepAll, SampleContext, TurnFormat
 from qvl.inference import Completion, DetectionEvaluation
 from qvl.inference import detection as module
 from qvl.prompts import PromptScheme
@@ -42,10 +42,10 @@ def evaluate(tmp_path, monkeypatch):
 
         monkeypatch.setattr(module, "Engine", FakeEngine)
         builder = DenseBuilder(prompts=PromptScheme(user="list"), emit_norm=emit_norm)
-        context = SampleContext(builder, None, 0)
-        rows = DenseDataset(path=str(tmp_path / "val.jsonl"), preprocessor=KeepAll(), context=context, shuffle=False)
-        values = {"num_samples": 5, "max_new_tokens": 9, "batch_size": 2, "threshold": 0.5, "line_tolerance": 20.0}
         form = TurnFormat(emit_norm, "tlbr", "图片", 1, 10**6)
+        context = SampleContext(builder, form, 0, training=False)
+        rows = JsonlDataset(path=str(tmp_path / "val.jsonl"), preprocessor=KeepAll(), context=context, shuffle=False)
+        values = {"num_samples": 5, "max_new_tokens": 9, "batch_size": 2, "threshold": 0.5, "line_tolerance": 20.0}
         score = DetectionEvaluation(dataset=rows, form=form, settings=values | settings, folder=tmp_path)
         return score(FakeModel(), None, name="now")  # type: ignore[arg-type]
 

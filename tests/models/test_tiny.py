@@ -77,21 +77,21 @@ def test_the_shipped_model_grounds_unseen_scenes_of_its_own_kind(shipped, tmp_pa
     from qvl.build import build
     from qvl.command import compose
     from qvl.conversation import DenseBuilder
-    from qvl.data import DemoScenes, DenseDataset, KeepAll, SampleContext, TurnFormat
+    from qvl.data import DemoScenes, JsonlDataset, KeepAll, SampleContext, TurnFormat
     from qvl.inference import DetectionEvaluation
     from qvl.schema import TrainConfig, register_schema
 
     register_schema(TrainConfig, name="train")
     cfg = compose([])
     folder = DemoScenes(root=str(tmp_path / "scenes"), style="cabinet", seed=99, splits={"val": 48}).prepare()
-    context = SampleContext(DenseBuilder(prompts=build(cfg.prompts)), None, 0)
-    scenes = DenseDataset(
+    form = TurnFormat("norm1000", "tlbr", "图片", cfg.model.min_pixels, cfg.model.max_pixels)
+    context = SampleContext(DenseBuilder(prompts=build(cfg.prompts)), form, 0, training=False)
+    scenes = JsonlDataset(
         path=str(folder / "val.jsonl"), preprocessor=KeepAll(), context=context, images_per_user_turn=1, shuffle=False
     )
     model, processor = get_model_processor(str(shipped), model_type="qwen3_vl", torch_dtype=torch.float32)
     template = get_template(processor)
     template.image_token_id = processor.image_token_id
-    form = TurnFormat("norm1000", "tlbr", "图片", cfg.model.min_pixels, cfg.model.max_pixels)
     settings = {"num_samples": 48, "max_new_tokens": 800, "batch_size": 16, "threshold": 0.5, "line_tolerance": 20.0}
     evaluate = DetectionEvaluation(dataset=scenes, form=form, settings=settings, folder=tmp_path)
     scores = evaluate(model, template, name="unseen")

@@ -50,11 +50,9 @@ def template(tiny_folder):
 
 @pytest.fixture
 def encoder(template):
-    from qvl.data import TurnFormat
     from qvl.training.encoding import ConversationEncoder
 
-    form = TurnFormat("norm1000", "tlbr", "图片", min_pixels=4096, max_pixels=65536)
-    return ConversationEncoder(template, form)
+    return ConversationEncoder(template, make_form())
 
 
 @pytest.fixture
@@ -67,13 +65,20 @@ def make_turns():
     return build_turns
 
 
-def build_turns(path: Path, *, images_per_user_turn: int = 2, emit_norm: str = "norm1000"):
+def make_form(emit_norm: str = "norm1000"):
+    from qvl.data import TurnFormat
+
+    return TurnFormat(emit_norm, "tlbr", "图片", min_pixels=4096, max_pixels=65536)
+
+
+def build_turns(path: Path, *, images_per_user_turn: int = 2, emit_norm: str = "norm1000", augmentation=None):
     from qvl.conversation import DenseBuilder
-    from qvl.data import DenseDataset, KeepAll, SampleContext
+    from qvl.data import JsonlDataset, KeepAll, SampleContext
     from qvl.prompts import PromptScheme
 
     prompts = PromptScheme(user=PROMPTS[1], system=PROMPTS[0])
-    context = SampleContext(DenseBuilder(prompts=prompts, emit_norm=emit_norm, order="tlbr"), None, 3)
-    return DenseDataset(
+    builder = DenseBuilder(prompts=prompts, emit_norm=emit_norm, order="tlbr")
+    context = SampleContext(builder, make_form(emit_norm), 3, augmentation)
+    return JsonlDataset(
         path=str(path), preprocessor=KeepAll(), context=context, images_per_user_turn=images_per_user_turn
     )

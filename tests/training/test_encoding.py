@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
+from PIL import Image
 
+from qvl.conversation import ChatBuilder, SummaryBuilder
+from qvl.data import FusionDataset, RowSource, SampleContext
 from qvl.errors import HealthError
+from qvl.prompts import PromptScheme
 from qvl.training.encoding import EncodedDataset
 
 pytestmark = pytest.mark.swift
@@ -31,9 +36,12 @@ def test_the_supervised_text_is_the_answer_and_its_end(turns, encoder):
 
 def test_a_filler_supervises_nothing_and_sees_the_same_turn(turns, encoder):
     data = EncodedDataset(turns, encoder, check_first=1, check_every=0)
-    filler, turn = data[-2], data[1]
+    ticket = turns.plan(0).ticket(1)
+    filler, turn = data[ticket._replace(filler=True)], data[ticket]
     assert set(filler["labels"]) == {-100}
-    assert filler["input_ids"] == turn["input_ids"]
+    assert filler["input_ids"] == turn["input_ids"] == data[1]["input_ids"]
+    assert (filler["num_rows"], turn["num_rows"]) == (0, 2)
+    assert filler["channel"] == "train"
 
 
 def wrong_template(monkeypatch, template, change):
@@ -96,3 +104,31 @@ def test_the_checks_stop_after_the_first_samples_and_come_back_every_n(monkeypat
     for index in (1, 2, 3, 4):
         data[index]
     assert len(checked) == 3
+
+
+def only_turn(folder, row, builder, form):
+    source = RowSource(path=str(folder / "rows.jsonl"), images_per_user_turn=1, builder=builder)
+    (folder / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    return FusionDataset(sources={"rows": source}, context=SampleContext(builder, form, 3))[0]
+
+
+def test_a_chat_of_several_turns_is_trained_on_its_answers_only(tmp_path, encoder):
+    said = [("user", "1+1?"), ("assistant", "It is 2."), ("user", "And 2+2?"), ("assistant", "4")]
+    row = {"messages": [{"role": role, "content": content} for role, content in said]}
+    turn = only_turn(tmp_path, row, ChatBuilder(), encoder.form)
+    encoded = encoder.encode(turn, check=True)
+    assert encoder.chat_tokens(turn.inputs) == len(encoded["input_ids"])
+    assert "pixel_values" not in encoded
+    first = next(index for index, label in enumerate(encoded["labels"]) if label != -100)
+    encoded["labels"][first] = -100
+    with pytest.raises(HealthError, match="answer_text"):
+        encoder._check(turn, encoded, None)
+
+
+def test_a_summary_is_trained_on_as_it_stands(tmp_path, encoder):
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    row = {"images": ["a.png"], "width": 64, "height": 48, "summary": '{"screws": 3}'}
+    turn = only_turn(tmp_path, row, SummaryBuilder(prompts=PromptScheme(user="sum up")), encoder.form)
+    encoded = encoder.encode(turn, check=True)
+    supervised = [token for token, label in zip(encoded["input_ids"], encoded["labels"], strict=True) if label != -100]
+    assert encoder.template.tokenizer.decode(supervised) == '{"screws": 3}<|im_end|>\n'

@@ -12,15 +12,26 @@ def length(encoder, turn) -> int:
     return len(encoder.encode(turn, check=False)["input_ids"])
 
 
+def tickets(turns, epoch=0):
+    plan = turns.plan(epoch)
+    return [plan.ticket(turn) for turn in range(len(plan))]
+
+
 def test_the_length_of_a_single_row_is_exact_and_of_a_group_an_upper_bound(demo_folder, encoder, make_turns):
     singles = make_turns(demo_folder / "train.jsonl", images_per_user_turn=1)
     lengths = measure(singles, encoder)
-    for row in range(len(singles.rows)):
-        assert lengths.turn(singles.groups(0)[0] * 0 + row) == length(encoder, singles.turn([row]))
+    for ticket in tickets(singles):
+        assert lengths.turn(ticket) == length(encoder, singles[ticket])
     pairs = make_turns(demo_folder / "train.jsonl", images_per_user_turn=2)
-    for group in pairs.groups(0):
-        actual, bound = length(encoder, pairs.turn(group)), lengths.turn(group)
-        assert actual <= bound <= actual + 64 * len(group)
+    for ticket in tickets(pairs):
+        actual, bound = length(encoder, pairs[ticket]), lengths.turn(ticket)
+        assert actual <= bound <= actual + 64 * len(ticket.rows)
+
+
+def test_the_lengths_of_an_epoch_are_those_of_its_turns(turns, encoder):
+    lengths = measure(turns, encoder)
+    whole = lengths.epoch(turns.plan(1), progress=0.0)
+    assert whole.tolist() == [lengths.turn(ticket) for ticket in tickets(turns, 1)]
 
 
 def test_a_turn_that_is_too_long_is_an_error_that_names_its_rows(turns, encoder):
@@ -30,22 +41,17 @@ def test_a_turn_that_is_too_long_is_an_error_that_names_its_rows(turns, encoder)
         check_lengths(turns, encoder, limit=300, epochs=2, on_overlength="error")
 
 
-def test_dropping_leaves_out_as_little_as_needed_and_says_so(demo_folder, encoder, make_turns):
-    singles = make_turns(demo_folder / "train.jsonl", images_per_user_turn=1)
-    lengths = sorted(measure(singles, encoder).turn(row) for row in singles.groups(0))
-    check_lengths(singles, encoder, limit=lengths[-3], epochs=1, on_overlength="drop")
-    too_long = sum(value > lengths[-3] for value in lengths)
-    assert len(singles.rows) == len(lengths) - too_long
-    assert [reason for _, reason in singles.rows.left_out] == [
-        f"longer than global_max_length={lengths[-3]}"
-    ] * too_long
+def test_rows_that_are_too_long_are_left_out_with_their_lines(turns, encoder):
+    lengths = measure(turns, encoder)
+    longest = max(lengths.turn(ticket) for epoch in (0, 1) for ticket in tickets(turns, epoch))
+    left = check_lengths(turns, encoder, limit=longest - 1, epochs=2, on_overlength="drop")
+    rows = turns.parts[0].rows
+    assert len(rows) + len(rows.left_out) == 9
+    assert 1 <= len(rows.left_out) <= 3
+    assert all("longer than" in entry.reason for entry in rows.left_out)
+    assert all(left.turn(ticket) < longest for epoch in (0, 1) for ticket in tickets(turns, epoch))
 
 
-def test_a_limit_that_no_row_meets_is_an_error_even_when_dropping(turns, encoder):
-    with pytest.raises(RecordError, match="every row"):
-        check_lengths(turns, encoder, limit=10, epochs=1, on_overlength="drop")
-
-
-def test_a_limit_that_all_rows_meet_changes_nothing(turns, encoder):
-    check_lengths(turns, encoder, limit=10_000, epochs=3, on_overlength="error")
-    assert turns.rows.left_out == []
+def test_dropping_every_row_is_an_error(turns, encoder):
+    with pytest.raises(RecordError, match="every row is longer"):
+        check_lengths(turns, encoder, limit=3, epochs=1, on_overlength="drop")
