@@ -30,7 +30,8 @@ def canonical(shape: Shape) -> Shape:
         case Polygon():
             return Polygon(_ring(_open(shape.points)))
         case Polyline():
-            return Polyline(min(shape.points, shape.points[::-1], key=lambda points: points.tolist()))
+            points = shape.points.tolist()
+            return shape if points <= points[::-1] else Polyline(shape.points[::-1])
 
 
 def _open(ring: Points) -> Points:
@@ -41,23 +42,29 @@ def _open(ring: Points) -> Points:
 
 
 def _ring(ring: Points) -> Points:
-    turn = _turn(ring)
-    directions = [ring] * (turn >= 0) + [ring[::-1]] * (turn <= 0)
-    starts = [np.roll(way, -start, axis=0) for way in directions for start in _top_left(way)]
-    return min(starts, key=lambda points: points[:, ::-1].tolist())
+    vertices = ring.tolist()
+    turn = _turn(vertices)
+    directions = [vertices] * (turn >= 0) + [vertices[::-1]] * (turn <= 0)
+    starts = [way[start:] + way[:start] for way in directions for start in _top_left(way)]
+    return np.array(starts[0] if len(starts) == 1 else min(starts, key=_rows))
 
 
-def _turn(ring: Points) -> float:
+def _turn(ring: list[list[float]]) -> float:
     """Return twice the signed area: positive is clockwise where y points down.
 
     `fsum` does not depend on the order of its terms, so a reversed or rotated ring has exactly the same magnitude.
     """
-    x, y = ring.T
-    return math.fsum(np.concatenate([x * np.roll(y, -1), -y * np.roll(x, -1)]).tolist())
+    pairs = zip(ring, ring[1:] + ring[:1], strict=True)
+    return math.fsum(term for (x, y), (next_x, next_y) in pairs for term in (x * next_y, -y * next_x))
 
 
-def _top_left(ring: Points) -> list[int]:
+def _rows(ring: list[list[float]]) -> list[tuple[float, float]]:
+    """Return the vertices as (y, x), which sort from top to bottom."""
+    return [(y, x) for x, y in ring]
+
+
+def _top_left(ring: list[list[float]]) -> list[int]:
     """Return the indices of the vertices with the smallest (y, x); more than one if the ring touches itself there."""
-    rows = ring[:, ::-1].tolist()
+    rows = _rows(ring)
     first = min(rows)
     return [index for index, row in enumerate(rows) if row == first]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from qvl.data import Ticket, Turn, TurnDataset, TurnFormat
 from qvl.errors import HealthError
 from qvl.health import IGNORED, EncodedSample, GroundedObject, check_chat, run_checks
 from qvl.training.patches import raw_patches, share_pictures
+from qvl.training.token_counts import TokenCounter
 
 if TYPE_CHECKING:
     from swift.template import StdTemplateInputs, Template
@@ -22,7 +24,7 @@ __all__ = ["ConversationEncoder", "EncodedDataset"]
 _TEMPLATE_GRID = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConversationEncoder:
     """The chat template of a model, with what it is asked to encode.
 
@@ -35,6 +37,10 @@ class ConversationEncoder:
     template: Template
     form: TurnFormat
     raw: bool = False
+
+    @cached_property
+    def _count(self) -> TokenCounter:
+        return TokenCounter(self.template.tokenizer)
 
     def encode(self, turn: Turn, *, check: bool) -> dict[str, Any]:
         """Return `input_ids`, `labels`, `pixel_values`, `image_grid_thw`, `length`, ... of one turn.
@@ -68,7 +74,7 @@ class ConversationEncoder:
 
     def text_tokens(self, text: str) -> int:
         """Return the number of tokens of a text that stands alone in its turn."""
-        return len(self.template.tokenizer.encode(text, add_special_tokens=False))
+        return self._count(text)
 
     def picture_tokens(self, width: int, height: int) -> int:
         """Return the number of tokens of a picture of that size in pixels."""

@@ -63,7 +63,7 @@ class TurnLengths:
         if part.augmentation is None or not ticket.augment:
             return self.unchanged(ticket)
         records = part.records(ticket, part.samples(ticket))
-        text, pictures = zip(*(_row_tokens(part, self.encoder, record) for record in records), strict=True)
+        text, pictures = zip(*(row_tokens(part, self.encoder, record) for record in records), strict=True)
         return self._whole(ticket, sum(text) + sum(pictures))
 
     def unchanged(self, ticket: Ticket) -> int:
@@ -150,7 +150,7 @@ def check_lengths(
 def _measure_part(number: int, dataset: TurnDataset, encoder: ConversationEncoder) -> PartLengths:
     part = dataset.parts[number]
     steps = track(range(len(part.rows)), f"measuring {part.name}", transient=True)
-    pairs = [_row_tokens(part, encoder, part.rows[row]) for row in steps]
+    pairs = [row_tokens(part, encoder, part.rows[row]) for row in steps]
     text, pictures = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     if part.builder.mode == "chat":
         return PartLengths(text, pictures, 0)
@@ -160,7 +160,7 @@ def _measure_part(number: int, dataset: TurnDataset, encoder: ConversationEncode
     return PartLengths(text, pictures, len(whole["input_ids"]) - sum(pairs[0]))
 
 
-def _row_tokens(part: SourcePart, encoder: ConversationEncoder, record: Record) -> tuple[int, int]:
+def row_tokens(part: SourcePart, encoder: ConversationEncoder, record: Record) -> tuple[int, int]:
     """Return (tokens of the answer, tokens of the picture); a row of chat is encoded wholly."""
     conversation = part.builder.build(record)
     if part.builder.mode == "chat":

@@ -253,3 +253,19 @@ def test_the_shipped_configurations_augment(name: str) -> None:
     for result in results:
         assert result.record.objects
         assert render(result, image).shape == (result.record.height, result.record.width, 3)
+
+
+@pytest.mark.parametrize(
+    ("compose", "idle"),
+    [
+        (Compose(transforms={}), True),
+        (Compose(transforms={"flip": HorizontalFlip()}, p=0.0), True),
+        (Compose(transforms={"flip": HorizontalFlip()}), False),
+        (
+            Compose(transforms={"flip": HorizontalFlip()}, p=0.0, curriculum=[{"until": 1.0, "values": {"p": 1.0}}]),
+            False,
+        ),
+    ],
+)
+def test_it_is_idle_if_no_sample_is_ever_changed(compose, idle):
+    assert compose.idle == idle

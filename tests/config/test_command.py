@@ -171,7 +171,7 @@ def test_a_question_is_answered_within_a_second_and_without_torch(flags: list[st
 def test_help_shows_the_groups_and_a_command(tmp_path: Path) -> None:
     answer = shell("-m", "qvl.train", "--help", cwd=tmp_path)
     assert answer.returncode == 0
-    assert "recipe: pretrain_tiny, stage1_aligner, stage2_lora" in answer.stdout
+    assert "recipe: pretrain_tiny, pretrain_tiny_pairs, stage1_aligner, stage2_lora" in answer.stdout
     assert "python -m qvl.train recipe=stage2_lora" in answer.stdout
 
 

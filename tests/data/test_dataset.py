@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qvl.augmentation import Compose
-from qvl.conversation import DenseBuilder
-from qvl.data import BasePreprocessor, JsonlDataset, KeepAll, SampleContext, Ticket, TurnFormat, check_all
+from qvl.augmentation import Compose, ExpandToFit, HorizontalFlip, RoiCrop, Rotate
+from qvl.conversation import BaseBuilder, DenseBuilder, SummaryBuilder
+from qvl.data import BasePreprocessor, DemoScenes, JsonlDataset, KeepAll, SampleContext, Ticket, TurnFormat, check_all
 from qvl.errors import RecordError
 from qvl.prompts import PromptScheme
 
@@ -34,10 +34,17 @@ def row(image: str, **changes: object) -> dict[str, object]:
     return {"images": [image], "objects": [BOX], "width": 64, "height": 48} | changes
 
 
-def dataset(path: str, *, roots: Sequence[str] = (), **changes: object) -> JsonlDataset:
-    builder = DenseBuilder(prompts=PromptScheme(user="list"), emit_norm="norm1000", order="tlbr")
+def dataset(
+    path: str,
+    *,
+    roots: Sequence[str] = (),
+    builder: BaseBuilder | None = None,
+    augmentation: Compose | None = None,
+    **changes: object,
+) -> JsonlDataset:
+    builder = builder or DenseBuilder(prompts=PromptScheme(user="list"), emit_norm="norm1000", order="tlbr")
     form = TurnFormat("norm1000", "tlbr", "图片", 1024, 10**6)
-    context = SampleContext(builder, form, 3, Compose(transforms={}, p=1.0), allowed_roots=tuple(roots))
+    context = SampleContext(builder, form, 3, augmentation, allowed_roots=tuple(roots))
     values = {"path": path, "preprocessor": KeepAll(), "context": context, "images_per_user_turn": 2} | changes
     return JsonlDataset(**values)  # type: ignore[arg-type]
 
@@ -183,3 +190,45 @@ def test_an_empty_file_and_a_missing_file_are_errors(tmp_path):
         check_all([dataset(write_rows(tmp_path, []))], images="decode", report=tmp_path / "findings.txt")
     with pytest.raises(RecordError, match="no such file"):
         dataset(str(tmp_path / "gone.jsonl"))
+
+
+def test_an_augmented_picture_has_the_size_that_the_model_sees_and_its_record_says_so(ten):
+    augmentation = Compose(transforms={"turn": Rotate(p=1.0, max_degrees=20), "fit": ExpandToFit(p=1.0, multiple=32)})
+    turns = dataset(ten.parts[0].rows.path, augmentation=augmentation)
+    seen = [(picture, record) for turn in (turns[0], turns[1]) for picture, record in pairs(turn)]
+    assert all(picture.size == (record.width, record.height) for picture, record in seen)
+    assert all(turns.context.form.model_size(*picture.size) == picture.size for picture, _ in seen)
+    assert {type(item.shape).__name__ for _, record in seen for item in record.objects} == {"Polygon"}
+    assert ten[0].pictures[0].size == (64, 48)  # not augmented: the processor resizes, as in serving
+
+
+def pairs(turn):
+    return zip(turn.pictures, turn.records, strict=True)
+
+
+def test_a_ticket_that_is_not_to_be_augmented_is_left_as_it_is(ten):
+    turns = dataset(ten.parts[0].rows.path, augmentation=Compose(transforms={"flip": HorizontalFlip(p=1.0)}))
+    ticket = turns.plan(0).ticket(0)
+    flipped, plain = turns[ticket], turns[ticket._replace(augment=False)]
+    assert flipped.pictures[0].size == (64, 64)  # what the model sees of 64 x 48
+    assert flipped.records[0].objects[0].shape.flat() == pytest.approx((53, 2 * 64 / 48, 63, 12 * 64 / 48))
+    assert plain.records[0].objects[0].shape.flat() == (1, 2, 11, 12)
+
+
+def test_a_crop_is_refused_for_summaries(ten):
+    builder = SummaryBuilder(prompts=PromptScheme(user="sum up"))
+    augmentation = Compose(transforms={"crop": RoiCrop(anchors={"type": ["screw"]})})
+    with pytest.raises(ValueError, match="crop: may take objects out of sight"):
+        dataset(ten.parts[0].rows.path, augmentation=augmentation, builder=builder)
+
+
+def test_a_flipped_byte_is_found_where_there_are_checksums(tmp_path):
+    scenes = DemoScenes(root=str(tmp_path / "scenes"), style="field", seed=1, splits={"train": 2}).prepare()
+    turns = dataset(str(scenes / "train.jsonl"))
+    check_all([turns], images="decode", report=tmp_path / "findings.txt")
+    picture_file = scenes / "images" / "train_000001.jpg"
+    content = bytearray(picture_file.read_bytes())
+    content[len(content) // 2] ^= 4
+    picture_file.write_bytes(bytes(content))
+    with pytest.raises(RecordError, match=r"SHA256SUMS:\d: images/train_000001.jpg: .*checksum_mismatch|train_000001"):
+        check_all([turns], images="decode", report=tmp_path / "findings.txt")
