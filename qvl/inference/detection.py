@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import track
 
 from qvl.conversation import NUMBER_LIMIT, TextObject, parse_answer, text_objects
-from qvl.data import Turn, TurnDataset, TurnFormat
+from qvl.data import Ticket, Turn, TurnDataset, TurnFormat
 from qvl.geometry import GRIDS
 from qvl.inference.engine import Completion, Engine
 from qvl.metrics import DetectionMetric, Labelled
@@ -47,11 +47,11 @@ class DetectionEvaluation:
 
         Nothing is returned if `num_samples` is 0.
         """
-        count = min(self.settings["num_samples"], len(self.dataset))
-        if not count:
+        chosen = self._tickets()[: self.settings["num_samples"]]
+        if not chosen:
             return {}
         rank = rank_from_environment()
-        turns = [self.dataset[i] for i in range(rank.rank, count, rank.world_size)]
+        turns = [self.dataset[ticket] for ticket in chosen[rank.rank :: rank.world_size]]
         engine = Engine(
             model,
             template,
@@ -69,6 +69,12 @@ class DetectionEvaluation:
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             write_text(self.folder / f"predictions_{name}.jsonl", text)
         return self._scores(rows)
+
+    def _tickets(self) -> list[Ticket]:
+        """Return the turns whose answers are objects; summaries and chat are not scored here."""
+        plan = self.dataset.plan(0)
+        tickets = (plan.ticket(turn) for turn in range(len(plan)))
+        return [ticket for ticket in tickets if self.dataset.parts[ticket.source].builder.mode == "dense"]
 
     def _rows(self, turn: Turn, completion: Completion) -> Iterator[dict[str, Any]]:
         """Yield one prediction row a picture."""

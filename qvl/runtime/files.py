@@ -29,12 +29,12 @@ __all__ = [
 SET_ASIDE = ".replaced-"  # begins the name of an old folder while a new one takes its place
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Write a file in one step, see `write_lines`."""
-    write_lines(path, [content])
+    write_lines(path, [content], sync=sync)
 
 
-def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+def write_lines(path: Path, lines: Iterable[bytes], *, sync: bool = True) -> None:
     """Write a file in one step: a reader sees the old content or the new one, never a part.
 
     The content goes to a hidden file in the same folder, is forced to the disk and renamed.
@@ -42,6 +42,7 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
     Args:
         path: The file.
         lines: Its content, piece by piece; an error that they raise leaves the old file as it was.
+        sync: False does not wait for the disk: for what can be made again, and shows itself if it is damaged.
 
     Raises:
         OSError: The folder is missing, read-only or full; the old file is still there and nothing is left over.
@@ -51,12 +52,14 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
         with temporary.open("xb") as file:
             file.writelines(lines)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if sync:
+        _sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -85,7 +85,7 @@ def open_index(path: str, *, cache: Path | None) -> LineIndex:
     index = index_lines(path)
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        write_bytes(kept, _packed(index))
+        write_bytes(kept, _packed(index), sync=False)
     except OSError as error:
         _log.warning("%s: the index of %s is not kept: %s", cache, path, error.strerror)
         return index
