@@ -166,7 +166,10 @@ def row_tokens(part: SourcePart, encoder: ConversationEncoder, record: Record) -
     if part.builder.mode == "chat":
         return encoder.chat_tokens(conversation), 0
     answer = str(conversation["messages"][-1]["content"])
-    return encoder.text_tokens(answer), encoder.picture_tokens(record.width, record.height)
+    try:
+        return encoder.text_tokens(answer), encoder.picture_tokens(record.width, record.height)
+    except ValueError as error:
+        raise RecordError(f"{record.source}: width: the model cannot be shown this picture: {error}") from error
 
 
 def _too_long(dataset: TurnDataset, lengths: TurnLengths, limit: int, epochs: int) -> list[Ticket]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+
 import pytest
+from PIL import Image
 
 from qvl.errors import RecordError
 from qvl.training.lengths import check_lengths, measure
@@ -55,3 +58,11 @@ def test_rows_that_are_too_long_are_left_out_with_their_lines(turns, encoder):
 def test_dropping_every_row_is_an_error(turns, encoder):
     with pytest.raises(RecordError, match="every row is longer"):
         check_lengths(turns, encoder, limit=3, epochs=1, on_overlength="drop")
+
+
+def test_a_picture_that_no_model_can_be_shown_is_named_with_its_line(tmp_path, encoder, make_turns):
+    Image.new("RGB", (20_000, 1)).save(tmp_path / "thin.png")
+    row = {"images": ["thin.png"], "objects": [{"desc": "x", "line": [0, 0, 9, 1]}], "width": 20_000, "height": 1}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(RecordError, match=r"rows\.jsonl:1: width: .*20000 x 1"):
+        measure(make_turns(tmp_path / "rows.jsonl"), encoder)
