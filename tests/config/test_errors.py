@@ -81,7 +81,7 @@ TYPED = {
     "run_name=..": "run_name: '..' is no folder name",
     "data.train=null": "data.train: has to be a node with a _target_",
     "+callbacks.mine=1": "callbacks.mine: has to be a node with a _target_",
-    "data.prepare=null": "conf/data/demo.yaml:14: data.train.path: ${data.prepare.root} has no value",
+    "data.prepare=null": "conf/data/demo.yaml:13: data.train.path: ${data.prepare.root} has no value",
     # combinations
     "training.effective_batch_size=33": "training.effective_batch_size: 33 is not a multiple",
     "model.min_pixels=100000": "model.min_pixels: 100000 is more than max_pixels, 65536",

@@ -68,7 +68,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(fresh, tmp
 
 @pytest.mark.slow
 @pytest.mark.swift
-def test_the_shipped_model_grounds_unseen_scenes_of_its_own_kind(shipped, tmp_path):
+@pytest.mark.parametrize("pictures", [1, 2])
+def test_the_shipped_model_grounds_unseen_scenes_of_its_own_kind(shipped, tmp_path, pictures):
     """The scenes have a seed of their own; what the model was trained on is made from seed 1."""
     import torch
     from swift.model import get_model_processor
@@ -87,7 +88,11 @@ def test_the_shipped_model_grounds_unseen_scenes_of_its_own_kind(shipped, tmp_pa
     form = TurnFormat("norm1000", "tlbr", "图片", cfg.model.min_pixels, cfg.model.max_pixels)
     context = SampleContext(DenseBuilder(prompts=build(cfg.prompts)), form, 0, training=False)
     scenes = JsonlDataset(
-        path=str(folder / "val.jsonl"), preprocessor=KeepAll(), context=context, images_per_user_turn=1, shuffle=False
+        path=str(folder / "val.jsonl"),
+        preprocessor=KeepAll(),
+        context=context,
+        images_per_user_turn=pictures,
+        shuffle=False,
     )
     model, processor = get_model_processor(str(shipped), model_type="qwen3_vl", torch_dtype=torch.float32)
     template = get_template(processor)
