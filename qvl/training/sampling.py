@@ -70,6 +70,7 @@ class TurnBatches:
         self.limit = limit
         self.total_steps = total_steps or max(1, math.ceil(self.steps_per_epoch * epochs))
         self.num_kept_plain = 0
+        self._plan: tuple[int, BatchPlan] | None = None
 
     @property
     def batch_size(self) -> int:
@@ -105,7 +106,12 @@ class TurnBatches:
             ]
 
     def plan(self, epoch: int) -> BatchPlan:
-        """Return the batches of all processes in an epoch."""
+        """Return the batches of all processes in an epoch; those of the last epoch asked for are kept."""
+        if self._plan is None or self._plan[0] != epoch:
+            self._plan = (epoch, self._made(epoch))
+        return self._plan[1]
+
+    def _made(self, epoch: int) -> BatchPlan:
         turns = self.dataset.plan(epoch)
         progress = min(epoch * self.steps_per_epoch / self.total_steps, 1.0)
         lengths = np.zeros(len(turns)) if self.batching == "random" else self.lengths.epoch(turns, progress=progress)

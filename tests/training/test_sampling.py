@@ -82,3 +82,16 @@ def test_tickets_carry_epoch_and_progress(singles, encoder):
         (1, pytest.approx(4 / 6)),
         (1, pytest.approx(5 / 6)),
     ]
+
+
+def test_the_batches_of_an_epoch_are_planned_once(singles, encoder, monkeypatch):
+    [part] = shares(singles, measure(singles, encoder), world_size=1, batch_size=2, batching="grouped")
+    planned = []
+    measured = part.lengths.epoch
+    monkeypatch.setattr(part.lengths, "epoch", lambda *args, **options: planned.append(1) or measured(*args, **options))
+    first = list(part)
+    assert list(part) == first
+    assert len(part.plan(0)) == len(first)
+    assert len(planned) == 1
+    part.plan(1)
+    assert len(planned) == 2
