@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.errors import InstantiationException
@@ -16,7 +16,10 @@ from omegaconf import OmegaConf
 
 from qvl.errors import ConfigError, QvlError
 
-__all__ = ["build", "check_targets", "target_problems"]
+if TYPE_CHECKING:
+    from qvl.data import SampleContext
+
+__all__ = ["build", "build_context", "check_targets", "target_problems"]
 
 TARGET = re.compile(r"qvl\.([a-z][a-z_]*)\.([A-Z][A-Za-z0-9]*)")
 HYDRA_KEYS = frozenset({"_target_", "_convert_", "_recursive_", "_partial_"})
@@ -55,6 +58,34 @@ def build(node: Any, *, trusted: Sequence[str] = (), **run_time: Any) -> Any:
         return factory(**run_time)
     except ValueError as error:
         raise ConfigError(f"{plain['_target_']}: {error}") from error
+
+
+def build_context(cfg: Any, *, prompts: Any, augmentation: Any = None) -> SampleContext:
+    """Build what turns the records of a configuration into conversations for training.
+
+    Args:
+        cfg: Has `data`, `model`, `paths`, `seed` and `trusted_targets`.
+        prompts: Object of the group `prompts`.
+        augmentation: Object of the group `augmentation`, or None.
+    """
+    from qvl.data import SampleContext, TurnFormat
+
+    form = TurnFormat(
+        emit_norm=cfg.data.emit_norm,
+        order=cfg.data.object_order,
+        image_label=prompts.image_label,
+        min_pixels=cfg.model.min_pixels,
+        max_pixels=cfg.model.max_pixels,
+        side_factor=cfg.model.side_factor,
+    )
+    return SampleContext(
+        builder=build(cfg.data.builder, trusted=list(cfg.trusted_targets), prompts=prompts),
+        form=form,
+        seed=cfg.seed,
+        augmentation=augmentation,
+        allowed_roots=tuple(cfg.data.allowed_roots),
+        index_folder=Path(cfg.paths.data) / "index",
+    )
 
 
 def check_targets(node: Any, *, trusted: Sequence[str] = ()) -> None:

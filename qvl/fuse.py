@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from qvl.build import build
+from qvl.build import build, build_context
 from qvl.command import run
 from qvl.errors import ConfigError
 from qvl.schema import FuseConfig
@@ -26,7 +26,7 @@ def main(cfg: Any) -> None:
     Raises:
         QvlError: The data cannot be read.
     """
-    from qvl.data import SampleContext, TurnFormat, check_all, write_mix
+    from qvl.data import check_all, write_mix
 
     out = Path(cfg.out)
     if not out.parent.is_dir():
@@ -34,14 +34,7 @@ def main(cfg: Any) -> None:
     make = partial(build, trusted=list(cfg.trusted_targets))
     if cfg.data.prepare is not None:
         make(cfg.data.prepare).prepare()
-    prompts = make(cfg.prompts)
-    form = TurnFormat(
-        cfg.data.emit_norm, cfg.data.object_order, prompts.image_label, cfg.model.min_pixels, cfg.model.max_pixels
-    )
-    context = SampleContext(
-        make(cfg.data.builder, prompts=prompts), form, cfg.seed, allowed_roots=tuple(cfg.data.allowed_roots)
-    )
-    dataset = make(cfg.data.train, context=context)
+    dataset = make(cfg.data.train, context=build_context(cfg, prompts=make(cfg.prompts)))
     check_all([dataset], images=cfg.data.check_images, report=out.with_suffix(".findings.txt"))
     counts = write_mix(dataset, out, epoch=cfg.epoch)
     table = Table("source", "role", "ratio", "rows in the file", f"rows of epoch {cfg.epoch}")

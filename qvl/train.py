@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from qvl.build import build
+from qvl.build import build, build_context
 from qvl.command import run
 
 __all__ = ["cli", "main"]
@@ -50,22 +50,14 @@ def _builder(cfg: Any) -> Callable[..., Any]:
     return partial(build, trusted=list(cfg.trusted_targets))
 
 
-def _data(cfg: Any, folder: Path, prompts: Any, form: Any) -> tuple[Any, Any]:
+def _data(cfg: Any, folder: Path, context: Any) -> tuple[Any, Any]:
     """Make, open and check the data."""
-    from qvl.data import SampleContext, check_all
+    from qvl.data import check_all
     from qvl.runtime import rank_from_environment
 
     make = _builder(cfg)
     if cfg.data.prepare is not None:
         make(cfg.data.prepare).prepare()
-    context = SampleContext(
-        builder=make(cfg.data.builder, prompts=prompts),
-        form=form,
-        seed=cfg.seed,
-        augmentation=make(cfg.augmentation),
-        allowed_roots=tuple(cfg.data.allowed_roots),
-        index_folder=Path(cfg.paths.data) / "index",
-    )
     train = make(cfg.data.train, context=context)
     val = make(cfg.data.val or cfg.data.train, context=replace(context, augmentation=None, training=False))
     images = cfg.data.check_images if rank_from_environment().is_main else "off"  # one process opens the pictures
@@ -75,22 +67,14 @@ def _data(cfg: Any, folder: Path, prompts: Any, form: Any) -> tuple[Any, Any]:
 
 def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
     """Build everything that a run needs: the job for the trainer, and what scores its model."""
-    from qvl.data import TurnFormat
     from qvl.inference import DetectionEvaluation
     from qvl.models import find_resume, resolve_model
     from qvl.training import TrainingJob
 
     make = _builder(cfg)
     prompts = make(cfg.prompts)
-    form = TurnFormat(
-        emit_norm=cfg.data.emit_norm,
-        order=cfg.data.object_order,
-        image_label=prompts.image_label,
-        min_pixels=cfg.model.min_pixels,
-        max_pixels=cfg.model.max_pixels,
-        side_factor=cfg.model.side_factor,
-    )
-    train, val = _data(cfg, folder, prompts, form)
+    context = build_context(cfg, prompts=prompts, augmentation=make(cfg.augmentation))
+    train, val = _data(cfg, folder, context)
     plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     texts = [prompts.system, prompts.user]
     path = resolve_model(cfg.model.path, run_folder=folder, prompts=texts, seed=cfg.seed)
@@ -98,13 +82,13 @@ def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
         config={**plain, "model": {**plain["model"], "path": path}},
         train=train,
         val=val,
-        form=form,
+        form=context.form,
         output_dir=folder,
         ledger=ledger,
         resume_from=find_resume(cfg.training.resume_from_checkpoint, folder.parent),
         callbacks=list(make(cfg.callbacks).values()),
     )
-    return job, DetectionEvaluation(dataset=val, form=form, settings=plain["evaluation"], folder=folder)
+    return job, DetectionEvaluation(dataset=val, form=context.form, settings=plain["evaluation"], folder=folder)
 
 
 def _write_manifest(cfg: Any, folder: Path, job: Any) -> None:

@@ -44,7 +44,7 @@ class ResizeByScale(GeometricTransform):
                 check_number("scales", factor, 0.05, 20.0)
             object.__setattr__(self, "scales", tuple(self.scales))
 
-    def _move(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
         if self.scales is None:
             factor = rng.uniform(self.low, self.high)
         else:
@@ -78,7 +78,7 @@ class ExpandToFit(GeometricTransform):
         if self.max_pixels is not None:
             check_number("max_pixels", self.max_pixels, self.multiple**2, math.inf)
 
-    def _move(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
         region = sample.view.region
         if not len(region):
             return sample

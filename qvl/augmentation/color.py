@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from types import UnionType
-from typing import ClassVar
 
 import numpy as np
 
 from qvl.augmentation import pixels
 from qvl.augmentation.sample import PixelOp, Sample
-from qvl.augmentation.transform import check_number
+from qvl.augmentation.transform import RandomTransform, check_number
 
 __all__ = [
     "AutoContrast",
@@ -33,32 +32,19 @@ _MAX_FACTOR = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelTransform(ABC):
+class PixelTransform(RandomTransform):
     """Changes the pixels of a sample with probability `p`; shapes and canvas stay.
 
     A range is a pair (lo, hi), also a list of two; a value is drawn uniformly from it. Values outside the limits given
-    with each attribute raise ValueError.
+    with each attribute raise ValueError. Parameters are drawn in the order of the attributes.
 
     Attributes:
         p: Share of the samples that are changed, in [0, 1].
     """
 
-    crops: ClassVar[bool] = False
-
     p: float = 1.0
 
-    def __post_init__(self) -> None:
-        check_number("p", self.p, 0.0, 1.0)
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Return the sample with one more pixel operation, or the sample itself.
-
-        Args:
-            sample: Stays as it is.
-            rng: One number is drawn for `p`, then the parameters in the order of the attributes.
-        """
-        if rng.random() >= self.p:
-            return sample
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
         return sample.with_pixels(self._draw(rng))
 
     @abstractmethod

@@ -58,7 +58,7 @@ class RoiCrop(GeometricTransform):
         if self.completeness is not None:
             _check_completeness(self.completeness)
 
-    def _move(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
         number, scale = rng.random(), rng.uniform(self.scale_low, self.scale_high)
         whole = sample.cut()
         anchors = [item for item in whole.record.objects if self._is_anchor(item)]

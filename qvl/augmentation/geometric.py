@@ -68,7 +68,7 @@ class HorizontalFlip(_Flip):
 
     unless: Sequence[str] = ("left", "right", "左", "右")
 
-    def _move(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
         return sample.moved(mirror_x(sample.view.width))
 
 
@@ -84,7 +84,7 @@ class VerticalFlip(_Flip):
     p: float = 0.1
     unless: Sequence[str] = ("top", "bottom", "upper", "lower", "above", "below", "上", "下")
 
-    def _move(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
         return sample.moved(mirror_y(sample.view.height))
 
 
@@ -105,7 +105,7 @@ class Rotate(GeometricTransform):
         super().__post_init__()
         check_number("max_degrees", self.max_degrees, 0.0, 180.0)
 
-    def _move(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
         degrees = rng.uniform(-self.max_degrees, self.max_degrees)
         return sample.moved(rotation(degrees, about=_center(sample)))
 
@@ -130,7 +130,7 @@ class Scale(GeometricTransform):
         check_number("high", self.high, 0.05, 20.0)
         check_number("low", self.low, 0.05, self.high)
 
-    def _move(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
         factor = rng.uniform(self.low, self.high)
         return sample.moved(scaling(factor, factor, about=_center(sample)))
 
@@ -152,7 +152,7 @@ class Translate(GeometricTransform):
         super().__post_init__()
         check_number("max_share", self.max_share, 0.0, 0.9)
 
-    def _move(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
         across, down = rng.uniform(-self.max_share, self.max_share, size=2).tolist()
         return sample.moved(translation(round(across * sample.view.width), round(down * sample.view.height)))
 
@@ -174,7 +174,7 @@ class Shear(GeometricTransform):
         super().__post_init__()
         check_number("max_degrees", self.max_degrees, 0.0, 40.0)
 
-    def _move(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
         across, down = rng.uniform(-self.max_degrees, self.max_degrees, size=2).tolist()
         return sample.moved(shearing(across, down, about=_center(sample)))
 
@@ -199,7 +199,7 @@ class Perspective(GeometricTransform):
         super().__post_init__()
         check_number("max_share", self.max_share, 0.0, MAX_SHARE)
 
-    def _move(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
         sides = (sample.view.width, sample.view.height)
         corners = rectangle(*sides)
         displacement = rng.uniform(-self.max_share, self.max_share, size=(4, 2)) * sides

@@ -1,4 +1,4 @@
-"""What a transform is, and what those that move shapes share."""
+"""What a transform is, and what all of them share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from qvl.augmentation.sample import Sample
 from qvl.records import Record
 
-__all__ = ["GeometricTransform", "Transform", "check_number"]
+__all__ = ["GeometricTransform", "RandomTransform", "Transform", "check_number"]
 
 
 class Transform(Protocol):
@@ -29,30 +29,30 @@ class Transform(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeometricTransform(ABC):
-    """Moves the canvas and the shapes of a sample with probability `p`.
+class RandomTransform(ABC):
+    """Changes a sample with probability `p`.
 
     Attributes:
-        p: Share of the samples that are moved, in [0, 1].
+        p: Share of the samples that are changed, in [0, 1].
     """
 
     crops: ClassVar[bool] = False
 
-    p: float = 0.5
+    p: float
 
     def __post_init__(self) -> None:
         check_number("p", self.p, 0.0, 1.0)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Return the moved sample, or the sample itself.
+        """Return the changed sample, or the sample itself.
 
         Args:
             sample: Stays as it is.
             rng: One number is drawn for `p`, then the parameters.
         """
-        if rng.random() >= self.p or self.refused(sample.annotated):
+        if rng.random() >= self.p or self.refused(sample.record):
             return sample
-        return self._move(sample, rng)
+        return self._change(sample, rng)
 
     def refused(self, record: Record) -> bool:
         """Tell whether the words of a record forbid this transform; it then leaves the sample as it is.
@@ -63,8 +63,19 @@ class GeometricTransform(ABC):
         return False
 
     @abstractmethod
-    def _move(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Draw the parameters and return the moved sample."""
+    def _change(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Draw the parameters and return the changed sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeometricTransform(RandomTransform):
+    """Moves the canvas and the shapes of a sample with probability `p`.
+
+    Attributes:
+        p: Share of the samples that are moved, in [0, 1].
+    """
+
+    p: float = 0.5
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> None:

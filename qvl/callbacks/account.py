@@ -12,6 +12,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from qvl.data import TurnDataset
 from qvl.data.batching import BatchPlan
 from qvl.errors import HealthError
+from qvl.runtime.distributed import gathered
 
 __all__ = ["EpochAccount"]
 
@@ -78,7 +79,7 @@ class EpochAccount(TrainerCallback):
         epoch = self.batches.dataset.epoch
         steps_taken = state.global_step - epoch * self.batches.steps_per_epoch
         last = min(steps_taken * self.batches.accumulation, len(self.batches))
-        scheduled, trained = self._scheduled(epoch, self._first, last), _added(self.trainer.num_rows)
+        scheduled, trained = self._scheduled(epoch, self._first, last), sum(gathered(self.trainer.num_rows))
         if state.is_world_process_zero:
             account = {"rows_scheduled": scheduled, "rows_trained": trained, "micro_steps": [self._first, last]}
             self._write(epoch, account={**account, "turns_not_augmented_for_length": self.batches.num_kept_plain})
@@ -115,14 +116,3 @@ class EpochAccount(TrainerCallback):
     def _write(self, epoch: int, **entry: object) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"epoch": epoch, **entry}, ensure_ascii=False) + "\n")
-
-
-def _added(number: int) -> int:
-    """Return the sum of a number over all processes."""
-    import torch.distributed as dist
-
-    if not dist.is_initialized():
-        return number
-    numbers = [0] * dist.get_world_size()
-    dist.all_gather_object(numbers, number)
-    return sum(numbers)

@@ -16,7 +16,7 @@ from qvl.geometry import GRIDS
 from qvl.inference.engine import Completion, Engine
 from qvl.metrics import DetectionMetric, Labelled
 from qvl.records import Record, category
-from qvl.runtime.distributed import rank_from_environment
+from qvl.runtime.distributed import gathered, rank_from_environment
 from qvl.runtime.files import write_text
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class DetectionEvaluation:
         steps = track(answers, f"answering ({name})", total=len(turns), transient=True, disable=not rank.is_main)
         rows = [row for turn, completion in zip(turns, steps, strict=True) for row in self._rows(turn, completion)]
         model.train(training)
-        rows = [row for share in _gather(rows) for row in share]
+        rows = [row for share in gathered(rows) for row in share]
         if rank.is_main:
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             write_text(self.folder / f"predictions_{name}.jsonl", text)
@@ -128,14 +128,3 @@ def _labelled(rows: Sequence[Mapping[str, Any]]) -> list[Labelled]:
             continue
         found.append(Labelled(category(row["desc"]), shape))
     return found
-
-
-def _gather(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Return the rows of every process, on every process."""
-    import torch.distributed as dist
-
-    if not dist.is_initialized():
-        return [rows]
-    shares: list[list[dict[str, Any]]] = [[] for _ in range(dist.get_world_size())]
-    dist.all_gather_object(shares, rows)
-    return shares

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from qvl.records.finding import Finding, shorten
 from qvl.records.record import Record, Source
-from qvl.records.text import has_lone_surrogate, special_tokens_in
-from qvl.records.validation import make_record, validate_row
+from qvl.records.validation import Issue, check_text, make_record, validate_row
 
 MODES: Final = ("dense", "summary", "chat")
 """`dense`: objects with shapes; `summary`: one line about the picture, objects may be missing; `chat`: text only."""
@@ -53,7 +52,7 @@ def record_as(mode: str, row: Mapping[str, Any], *, source: Source, root: str) -
     return make_record({"objects": [], **row}, source=source, root=root)
 
 
-def _check_chat(row: object) -> Iterator[tuple[str, str, str]]:
+def _check_chat(row: object) -> Iterator[Issue]:
     if not isinstance(row, Mapping):
         yield "not_an_object", "", f"expected a JSON object, got {shorten(row)}"
         return
@@ -72,7 +71,7 @@ def _check_chat(row: object) -> Iterator[tuple[str, str, str]]:
         yield "bad_turns", "messages", f"expected user and assistant in turn after an optional system, got {came}"
 
 
-def _check_message(field: str, message: object) -> Iterator[tuple[str, str, str]]:
+def _check_message(field: str, message: object) -> Iterator[Issue]:
     if not isinstance(message, Mapping) or message.get("role") not in CHAT_ROLES:
         allowed = ", ".join(CHAT_ROLES)
         yield "bad_message", field, f"expected a role among {allowed} and a content, got {shorten(message)}"
@@ -81,8 +80,4 @@ def _check_message(field: str, message: object) -> Iterator[tuple[str, str, str]
     if not isinstance(content, str) or not content.strip():
         yield "bad_message", f"{field}.content", f"expected a text that is not blank, got {shorten(content)}"
         return
-    if tokens := special_tokens_in(content):
-        names = ", ".join(map(shorten, dict.fromkeys(tokens)))
-        yield "special_token", f"{field}.content", f"the tokenizer or the chat template would act on {names}"
-    if has_lone_surrogate(content):
-        yield "lone_surrogate", f"{field}.content", "half of a surrogate pair cannot be written as UTF-8"
+    yield from check_text(f"{field}.content", content)

@@ -150,10 +150,11 @@ def _check_desc(field: str, item: Mapping[str, object]) -> Iterator[Issue]:
 def _check_line(field: str, text: str, *, broken: str) -> Iterator[Issue]:
     if has_line_break(text):
         yield broken, field, f"expected one line without tabs and control characters, got {shorten(text)}"
-    yield from _check_text(field, text)
+    yield from check_text(field, text)
 
 
-def _check_text(field: str, text: str) -> Iterator[Issue]:
+def check_text(field: str, text: str) -> Iterator[Issue]:
+    """Yield what the tokenizer, the chat template or UTF-8 would not leave as it is."""
     if tokens := special_tokens_in(text):
         names = ", ".join(map(shorten, dict.fromkeys(tokens)))
         yield "special_token", field, f"the tokenizer or the chat template would act on {names}; reword the text"
@@ -183,4 +184,4 @@ def _check_extras(row: Mapping[str, object]) -> Iterator[Issue]:
         yield "bad_metadata", "metadata", f"expected a JSON object, got {shorten(metadata)}"
     for field, value in walk(metadata, "metadata"):  # a builder may write metadata into the conversation
         if isinstance(value, str):
-            yield from _check_text(field, value)
+            yield from check_text(field, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qvl.runtime.checksums import CHECKSUMS_NAME, ChecksumFault, verify_checksums, write_checksums
-from qvl.runtime.distributed import Rank, rank_from_environment
+from qvl.runtime.distributed import Rank, gathered, rank_from_environment
 from qvl.runtime.files import (
     SET_ASIDE,
     discard,
@@ -43,6 +43,7 @@ __all__ = [
     "configure_logging",
     "data_digest",
     "discard",
+    "gathered",
     "git_state",
     "image_size",
     "locked",

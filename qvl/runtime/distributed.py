@@ -1,14 +1,17 @@
-"""Which of the processes of a run this one is."""
+"""Which of the processes of a run this one is, and what the others have."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from qvl.errors import ConfigError
 
-__all__ = ["Rank", "rank_from_environment"]
+__all__ = ["Rank", "gathered", "rank_from_environment"]
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +52,18 @@ def rank_from_environment(environ: Mapping[str, str] = os.environ) -> Rank:
         raise ConfigError(
             f"environment: RANK={values[0]!r}, LOCAL_RANK={values[1]!r}, WORLD_SIZE={values[2]!r}: {error}"
         ) from error
+
+
+def gathered(value: Value) -> list[Value]:
+    """Return the value of every process, by rank, on every process; all of them have to call it.
+
+    Args:
+        value: Anything that can be pickled.
+    """
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        return [value]
+    values = [value] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
