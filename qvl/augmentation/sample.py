@@ -11,7 +11,7 @@ import numpy as np
 
 from qvl.augmentation.view import View
 from qvl.geometry import Matrix, Seen, scaling
-from qvl.records import Record
+from qvl.records import ObjectRecord, Record
 
 __all__ = ["MIN_COVERAGE", "PixelOp", "Sample"]
 
@@ -62,7 +62,7 @@ class Sample:
         if self.view.is_source:
             return self.annotated
         pairs = zip(self.annotated.objects, self.seen, strict=True)
-        objects = tuple(replace(item, shape=seen.shape) for item, seen in pairs if seen.shape is not None)
+        objects = tuple(ObjectRecord(item.desc, seen.shape) for item, seen in pairs if seen.shape is not None)
         return replace(self.annotated, objects=objects, width=self.view.width, height=self.view.height)
 
     @property

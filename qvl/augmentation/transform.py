@@ -50,7 +50,7 @@ class RandomTransform(ABC):
             sample: Stays as it is.
             rng: One number is drawn for `p`, then the parameters.
         """
-        if rng.random() >= self.p or self.refused(sample.record):
+        if rng.random() >= self.p or self.refused(sample.annotated):
             return sample
         return self._change(sample, rng)
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import shapely
 
 from qvl.geometry import (
     Box,
@@ -16,13 +15,15 @@ from qvl.geometry import (
     Seen,
     Shape,
     apply,
+    are_within,
     area,
     compose,
+    cut_convex,
     identity,
     invert,
     rectangle,
     see,
-    transform,
+    transform_all,
 )
 
 __all__ = ["View", "is_in_front"]
@@ -91,8 +92,7 @@ class View:
         sides = (self.width, self.height)
         if (self.region >= 0).all() and (self.region <= sides).all():
             return self
-        part = see(Polygon(self.region), rectangle(*sides)).shape
-        return replace(self, region=np.zeros((0, 2)) if part is None else part.points)
+        return replace(self, region=cut_convex(self.region, rectangle(*sides)))
 
     def see(self, shapes: Sequence[Shape], *, min_coverage: float) -> tuple[Seen, ...]:
         """Return what the canvas shows of shapes of the source picture.
@@ -107,15 +107,17 @@ class View:
             For each shape the part on the canvas, in its pixel edges, and the share that is seen.
         """
         region = self._region_of_source()
-        whole = _are_within(shapes, region)
+        whole = are_within(shapes, region)
+        moved = transform_all([shape for shape, is_whole in zip(shapes, whole, strict=True) if is_whole], self.matrix)
+        ready = iter(self._all_clamped(moved))
         return tuple(
-            Seen(transform(shape, self.matrix), 1.0) if is_whole else self._see_part(shape, region, min_coverage)
+            Seen(next(ready), 1.0) if is_whole else self._see_part(shape, region, min_coverage)
             for shape, is_whole in zip(shapes, whole, strict=True)
         )
 
     def shows_any_whole(self, shapes: Sequence[Shape]) -> bool:
         """Tell quickly whether at least one shape of the source picture is certainly seen as a whole."""
-        return any(_are_within(shapes, self._region_of_source()))
+        return any(are_within(shapes, self._region_of_source()))
 
     @property
     def is_source(self) -> bool:
@@ -128,9 +130,9 @@ class View:
         """Whether a part of the source picture lies on the canvas and may not be seen."""
         if not len(self.region):
             return True
-        picture = Polygon(apply(self.matrix, rectangle(*self.source)))
-        on_canvas = see(picture, rectangle(self.width, self.height)).shape
-        return on_canvas is not None and area(on_canvas) - area(Polygon(self.region)) > _INVISIBLE
+        picture = apply(self.matrix, rectangle(*self.source))
+        on_canvas = cut_convex(picture, rectangle(self.width, self.height))
+        return len(on_canvas) > 0 and area(Polygon(on_canvas)) - area(Polygon(self.region)) > _INVISIBLE
 
     def _region_of_source(self) -> Points:
         return apply(invert(self.matrix), self.region) if len(self.region) else self.region
@@ -142,8 +144,11 @@ class View:
         if seen.shape is None:
             return seen
         is_whole = seen.coverage >= 1 - _SAME_SHARE
-        mapped = transform(shape if is_whole else seen.shape, self.matrix)
-        return Seen(mapped if self.deferred else self._clamped(mapped), 1.0 if is_whole else seen.coverage)
+        mapped = transform_all([shape if is_whole else seen.shape], self.matrix)
+        return Seen(self._all_clamped(mapped)[0], 1.0 if is_whole else seen.coverage)
+
+    def _all_clamped(self, shapes: list[Shape]) -> list[Shape]:
+        return shapes if self.deferred else [self._clamped(shape) for shape in shapes]
 
     def _clamped(self, shape: Shape) -> Shape:
         """Take away what rounding put beyond an edge of the canvas."""
@@ -162,25 +167,6 @@ def is_in_front(matrix: Matrix, points: Points) -> bool:
         points: (P, 2).
     """
     return bool((points @ matrix[2, :2] + matrix[2, 2] > 1e-6).all())
-
-
-def _are_within(shapes: Sequence[Shape], region: Points) -> list[bool]:
-    """Tell quickly which shapes lie within a convex region; a shape that does to rounding only may count as outside."""
-    if not len(region) or not shapes:
-        return [False] * len(shapes)
-    corners = [_corners(shape) for shape in shapes]
-    numbers = np.repeat(np.arange(len(shapes)), [len(points) for points in corners])
-    polygon = shapely.polygons(region)
-    shapely.prepare(polygon)
-    within: list[bool] = shapely.covers(polygon, shapely.multipoints(np.concatenate(corners), indices=numbers)).tolist()
-    return within
-
-
-def _corners(shape: Shape) -> Points:
-    if not isinstance(shape, Box):
-        return shape.points
-    x1, y1, x2, y2 = shape.flat()
-    return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
 
 
 def _without_dust(matrix: Matrix) -> Matrix:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol, TypedDict
 
 from qvl.conversation.messages import Message, build_messages
-from qvl.conversation.render import as_text, check_emit_norm, render_answer, written_objects
+from qvl.conversation.render import as_text, check_emit_norm, count_objects, render_answer, written_objects
 from qvl.records import ORDER_POLICIES, ObjectRecord, Record, category
 
 
@@ -76,6 +76,13 @@ class BaseBuilder(ABC):
             pictures: The pictures themselves, one per record, where they are not to be read from the record's path.
         """
 
+    def answer_to_count(self, record: Record) -> str:
+        """Return a text of the length of the last answer to one record, in characters and in tokens.
+
+        It is asked for once a row before training starts; a builder may leave out what does not change the length.
+        """
+        return str(self.build(record)["messages"][-1]["content"])
+
 
 class DenseBuilder(BaseBuilder):
     """Every object with its description and shape, as JSON."""
@@ -113,6 +120,12 @@ class DenseBuilder(BaseBuilder):
             image_label=self.prompts.image_label,
         )
         return self._conversation(_pictures(records, pictures), written, answer)
+
+    def answer_to_count(self, record: Record) -> str:
+        """Return the answer to one record with its objects and vertices in any order."""
+        items = count_objects(record)
+        text = as_text(items, width=record.width, height=record.height, emit_norm=self.emit_norm)
+        return render_answer([text], image_label=self.prompts.image_label)
 
     def prompt(self, *records: Record, pictures: Sequence[object] | None = None) -> Conversation:
         """Return the same as `build` without the turn of the assistant, for generation."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 
 from qvl.conversation.answer import TextObject
-from qvl.geometry import GRIDS, canonical, to_grid
+from qvl.geometry import GRIDS, Polygon, canonical, opened, to_grid
 from qvl.records import ObjectRecord, Record, order_objects
 
 OBJECT_WORD = "object"
@@ -71,6 +73,13 @@ def written_objects(record: Record, *, order: str) -> tuple[ObjectRecord, ...]:
     return order_objects(items, order)
 
 
+def count_objects(record: Record) -> tuple[ObjectRecord, ...]:
+    """Return the objects with the vertices that are written, in any order: enough to know how long they are."""
+    return tuple(
+        replace(item, shape=opened(item.shape)) if isinstance(item.shape, Polygon) else item for item in record.objects
+    )
+
+
 def as_text(items: Sequence[ObjectRecord], *, width: int, height: int, emit_norm: str) -> tuple[TextObject, ...]:
     """Return the objects of a picture of `width` x `height` pixels with the numbers that are written.
 
@@ -79,12 +88,13 @@ def as_text(items: Sequence[ObjectRecord], *, width: int, height: int, emit_norm
     """
     check_emit_norm(emit_norm)
     grid = GRIDS[emit_norm]
-    written = []
-    for item in items:
-        pixels = item.shape.flat()
-        numbers = _plain(pixels) if grid is None else to_grid(pixels, width=width, height=height, grid=grid)
-        written.append(TextObject(item.desc, item.shape.key, numbers))
-    return tuple(written)
+    flat = [item.shape.flat() for item in items]
+    pixels = [number for numbers in flat for number in numbers]
+    units = iter(_plain(pixels) if grid is None else to_grid(pixels, width=width, height=height, grid=grid))
+    return tuple(
+        TextObject(item.desc, item.shape.key, tuple(islice(units, len(numbers))))
+        for item, numbers in zip(items, flat, strict=True)
+    )
 
 
 def check_emit_norm(emit_norm: str) -> None:

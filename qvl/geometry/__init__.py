@@ -16,10 +16,11 @@ from qvl.geometry.affine import (
     scaling,
     shearing,
     transform,
+    transform_all,
     translation,
 )
-from qvl.geometry.canonical import canonical
-from qvl.geometry.clipping import Seen, clip, rectangle, see
+from qvl.geometry.canonical import canonical, opened
+from qvl.geometry.clipping import Seen, are_within, clip, cut_convex, rectangle, see
 from qvl.geometry.fit import model_size
 from qvl.geometry.grid import GRIDS, from_grid, round_half_up, to_grid
 from qvl.geometry.measures import area, box_iou, length, min_area_rectangle, overlap, polygon_iou, tube_iou
@@ -36,11 +37,13 @@ __all__ = [
     "Seen",
     "Shape",
     "apply",
+    "are_within",
     "area",
     "box_iou",
     "canonical",
     "clip",
     "compose",
+    "cut_convex",
     "from_grid",
     "identity",
     "invert",
@@ -50,6 +53,7 @@ __all__ = [
     "mirror_x",
     "mirror_y",
     "model_size",
+    "opened",
     "overlap",
     "perspective",
     "polygon_iou",
@@ -62,6 +66,7 @@ __all__ = [
     "shearing",
     "to_grid",
     "transform",
+    "transform_all",
     "translation",
     "tube_iou",
 ]

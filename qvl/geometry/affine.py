@@ -7,12 +7,13 @@ goes through BLAS or LAPACK: the results do not depend on the processor.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from qvl.geometry.shapes import Box, Points, Polygon, Polyline, Shape
+from qvl.geometry.shapes import Box, Points, Polygon, Shape
 
 Matrix: TypeAlias = npt.NDArray[np.float64]
 """(3, 3) float64."""
@@ -173,22 +174,39 @@ def transform(shape: Shape, m: Matrix) -> Shape:
     Raises:
         ValueError: If a point goes to or behind infinity, a coordinate becomes too large, or a box loses its area.
     """
-    match shape:
-        case Box():
-            moved = apply(m, corners(shape))
-            if not is_axis_aligned(m):
-                return Polygon(moved)
-            (x1, y1), (x2, y2) = moved.min(axis=0).tolist(), moved.max(axis=0).tolist()
-            return Box(x1, y1, x2, y2)
-        case Polygon():
-            return Polygon(apply(m, shape.points))
-        case Polyline():
-            return Polyline(apply(m, shape.points))
+    return transform_all([shape], m)[0]
 
 
-def corners(box: Box) -> Points:
-    """Return the four corners, (4, 2) pixel edges, from the top left one clockwise on the screen."""
-    return np.array([[box.x1, box.y1], [box.x2, box.y1], [box.x2, box.y2], [box.x1, box.y2]])
+def transform_all(shapes: Sequence[Shape], m: Matrix) -> list[Shape]:
+    """Map many shapes at once, each as `transform` does.
+
+    Raises:
+        ValueError: As `transform`.
+    """
+    if not shapes:
+        return []
+    lines = [outline(shape) for shape in shapes]
+    moved = iter(np.split(apply(m, np.concatenate(lines)), np.cumsum([len(line) for line in lines])[:-1]))
+    keeps_boxes = is_axis_aligned(m)
+    return [_like(shape, points, keeps_boxes) for shape, points in zip(shapes, moved, strict=True)]
+
+
+def outline(shape: Shape) -> Points:
+    """Return the vertices of a shape, (P, 2) pixel edges; of a box its corners, from the top left one clockwise."""
+    if isinstance(shape, Box):
+        x1, y1, x2, y2 = shape.flat()
+        return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
+    return shape.points
+
+
+def _like(shape: Shape, points: Points, keeps_boxes: bool) -> Shape:
+    """Return a shape of the same kind with other vertices, a polygon for a box that is turned."""
+    if not isinstance(shape, Box):
+        return type(shape)(points)
+    if not keeps_boxes:
+        return Polygon(points)
+    (x1, y1), _, (x2, y2), _ = points.tolist()
+    return Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
 
 
 def _affine(a: float, b: float, c: float, d: float, *, shift: tuple[float, float]) -> Matrix:

@@ -28,17 +28,18 @@ def canonical(shape: Shape) -> Shape:
         case Box():
             return shape
         case Polygon():
-            return Polygon(_ring(_open(shape.points)))
+            return Polygon(_ring(opened(shape).points))
         case Polyline():
             points = shape.points.tolist()
             return shape if points <= points[::-1] else Polyline(shape.points[::-1])
 
 
-def _open(ring: Points) -> Points:
-    """Drop the closing duplicates."""
-    while len(ring) > Polygon.min_points and np.array_equal(ring[0], ring[-1]):
+def opened(shape: Polygon) -> Polygon:
+    """Return the ring without last vertices that are equal to the first, while 3 remain."""
+    ring = shape.points
+    while len(ring) > Polygon.min_points and ring[0, 0] == ring[-1, 0] and ring[0, 1] == ring[-1, 1]:
         ring = ring[:-1]
-    return ring
+    return shape if ring is shape.points else Polygon(ring)
 
 
 def _ring(ring: Points) -> Points:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from qvl.geometry.affine import corners
+from qvl.geometry.affine import outline
 from qvl.geometry.measures import area, covered, length
 from qvl.geometry.shapes import Box, Points, Polygon, Polyline, Shape
 
@@ -73,14 +73,36 @@ def clip(shape: Shape, region: Points) -> tuple[Shape, ...]:
         return ()
     if _hold(planes, shape.bounds()):
         return (shape,)
-    distances = _inwards(_vertices(shape), planes)
+    distances = _inwards(outline(shape), planes)
     if (distances >= 0).all():
         return (shape,)
     if isinstance(shape, Polyline):
         return tuple(_pieces(shape.points, distances))
     if (distances <= 0).all(axis=0).any():
         return ()
+    if isinstance(shape, Box):
+        ring = _cut(outline(shape).tolist(), planes)
+        return (Polygon(np.array(ring)),) if ring else ()
     return tuple(Polygon(ring) for ring in _rings(shape, shapely.convex_hull(shapely.multipoints(region))))
+
+
+def cut_convex(ring: Points, region: Points) -> Points:
+    """Return the part of a convex polygon that lies within a convex region.
+
+    Args:
+        ring: (P, 2) corners of a convex polygon in either direction, pixel edges.
+        region: (K, 2) corners of another, see `clip`.
+
+    Returns:
+        (Q, 2) corners in the direction of `ring`; (0, 2) when nothing with an area is left. None lies outside of an
+        upright rectangle.
+
+    Raises:
+        ValueError: If `region` does not have the shape (K, 2) or is not convex.
+    """
+    corners = np.array(_cut(ring.tolist(), _half_planes(region))).reshape(-1, 2)
+    bounds = _upright(region)
+    return corners if bounds is None else corners.clip(bounds[:2], bounds[2:])
 
 
 def see(shape: Shape, region: Points, *, min_coverage: float = 0.0) -> Seen:
@@ -110,12 +132,30 @@ def see(shape: Shape, region: Points, *, min_coverage: float = 0.0) -> Seen:
     return Seen(parts[sizes.index(max(sizes))] if coverage >= min_coverage else None, coverage)
 
 
+def are_within(shapes: Sequence[Shape], region: Points) -> list[bool]:
+    """Tell quickly which shapes lie wholly within a convex region; one that does to rounding only may count as outside.
+
+    Args:
+        shapes: Any shapes, pixel edges.
+        region: (K, 2) corners of a convex polygon, see `clip`.
+
+    Raises:
+        ValueError: If `region` is not one, see `clip`.
+    """
+    planes = _half_planes(region)
+    if not planes or not shapes:
+        return [False] * len(shapes)
+    lines = [outline(shape) for shape in shapes]
+    points = np.concatenate(lines)
+    starts = np.cumsum([0, *(len(line) for line in lines[:-1])])
+    nx, ny, offsets = np.array(planes).T
+    inside = (points[:, :1] * nx + points[:, 1:] * ny >= offsets).all(axis=1)
+    within: list[bool] = np.logical_and.reduceat(inside, starts).tolist()
+    return within
+
+
 def _size(shape: Shape) -> float:
     return length(shape) if isinstance(shape, Polyline) else area(shape)
-
-
-def _vertices(shape: Shape) -> Points:
-    return corners(shape) if isinstance(shape, Box) else shape.points
 
 
 def _upright(region: Points) -> Bounds | None:
@@ -171,6 +211,33 @@ def _half_planes(region: Points) -> list[Plane]:
                 raise ValueError(f"a region must be convex, got {ring}")
             planes.append((nx, ny, offset))
     return planes
+
+
+def _cut(ring: list[list[float]], planes: list[Plane]) -> list[list[float]]:
+    """Cut a convex ring at one line after the other: Sutherland and Hodgman, 1974."""
+    if not planes:
+        return []
+    for nx, ny, offset in planes:
+        depths = [nx * x + ny * y - offset for x, y in ring]
+        if min(depths, default=0.0) >= -_TOLERANCE:
+            continue
+        kept = []
+        for (start, here), (end, there) in pairwise([*zip(ring, depths, strict=True), (ring[0], depths[0])]):
+            if here >= -_TOLERANCE:
+                kept.append(start)
+            if min(here, there) < -_TOLERANCE and max(here, there) > _TOLERANCE:
+                kept.append(_crossing(start, end, here / (here - there), (nx, ny, offset)))
+        ring = kept
+    (x, y), *others = ring or [[0.0, 0.0]]
+    fans = ((a[0] - x) * (b[1] - y) - (a[1] - y) * (b[0] - x) for a, b in pairwise(others))
+    return ring if abs(math.fsum(fans)) > 0 else []
+
+
+def _crossing(start: list[float], end: list[float], share: float, plane: Plane) -> list[float]:
+    """Return the point at this share of an edge, which lies on the line; on an upright line exactly."""
+    nx, ny, offset = plane
+    x, y = start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
+    return [offset * nx if ny == 0 else x, offset * ny if nx == 0 else y]
 
 
 def _hold(planes: list[Plane], bounds: Bounds) -> bool:

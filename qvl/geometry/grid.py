@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
 GRIDS: Final[Mapping[str, int | None]] = {"none": None, "norm100": 100, "norm1000": 1000}
 """Number of grid cells along each side for every `emit_norm`; None: coordinates stay pixels."""
 
@@ -34,10 +36,11 @@ def to_grid(numbers: Sequence[float], *, width: float, height: float, grid: int)
     Raises:
         ValueError: If the count is odd, or a size or the grid is not positive.
     """
-    sides = _sides(numbers, width, height, grid)
-    return tuple(
-        min(max(round_half_up(number / side * grid), 0), grid) for number, side in zip(numbers, sides, strict=True)
-    )
+    _check(numbers, width, height, grid)
+    scaled = np.asarray(numbers, dtype=np.float64).reshape(-1, 2) / (width, height) * grid
+    whole = np.floor(scaled)
+    whole += scaled - whole >= 0.5  # as `round_half_up`
+    return tuple(whole.clip(0, grid).astype(np.int64).ravel().tolist())
 
 
 def from_grid(numbers: Sequence[float], *, width: float, height: float, grid: int) -> tuple[float, ...]:
@@ -55,14 +58,13 @@ def from_grid(numbers: Sequence[float], *, width: float, height: float, grid: in
     Raises:
         ValueError: If the count is odd, or a size or the grid is not positive.
     """
-    sides = _sides(numbers, width, height, grid)
+    _check(numbers, width, height, grid)
+    sides = (width, height) * (len(numbers) // 2)
     return tuple(number / grid * side for number, side in zip(numbers, sides, strict=True))
 
 
-def _sides(numbers: Sequence[float], width: float, height: float, grid: int) -> tuple[float, ...]:
-    """Return the side that belongs to each number: width, height, width, ..."""
+def _check(numbers: Sequence[float], width: float, height: float, grid: int) -> None:
     if len(numbers) % 2:
         raise ValueError(f"coordinates come in pairs, got {len(numbers)} numbers")
     if not (width > 0 and height > 0 and grid > 0):
         raise ValueError(f"width, height and grid must be positive, got {width}, {height} and {grid}")
-    return (width, height) * (len(numbers) // 2)

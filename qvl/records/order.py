@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from qvl.geometry import canonical
+from qvl.geometry import Box, Polygon, Polyline
 from qvl.records.record import ObjectRecord
 
 
 def _top_left(item: ObjectRecord) -> tuple[float, ...]:
-    x, y = canonical(item.shape).points[0]
-    return float(y), float(x)
+    """Return (y, x) of the point that the shape starts with in its canonical form."""
+    match item.shape:
+        case Box(x1, y1):
+            return y1, x1
+        case Polygon(points):
+            return min((y, x) for x, y in points.tolist())
+        case Polyline(points):
+            x, y = min(points[0].tolist(), points[-1].tolist())
+            return y, x
 
 
 def _center(item: ObjectRecord) -> tuple[float, ...]:

@@ -162,10 +162,9 @@ def _measure_part(number: int, dataset: TurnDataset, encoder: ConversationEncode
 
 def row_tokens(part: SourcePart, encoder: ConversationEncoder, record: Record) -> tuple[int, int]:
     """Return (tokens of the answer, tokens of the picture); a row of chat is encoded wholly."""
-    conversation = part.builder.build(record)
     if part.builder.mode == "chat":
-        return encoder.chat_tokens(conversation), 0
-    answer = str(conversation["messages"][-1]["content"])
+        return encoder.chat_tokens(part.builder.build(record)), 0
+    answer = part.builder.answer_to_count(record)
     try:
         return encoder.text_tokens(answer), encoder.picture_tokens(record.width, record.height)
     except ValueError as error:

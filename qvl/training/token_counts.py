@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 __all__ = ["TokenCounter"]
@@ -11,6 +12,9 @@ _PIECES = re.compile(r"[0-9]+|[^0-9]+")
 _PROBES: Final = ('{"object_1": {"desc": "a=b7c, 12", "bbox_2d": [0, 10, 999, 1000]}}', "x1y22 (333)-4.5", "第3个")
 _MOST: Final = 100_000
 """Pieces that are remembered."""
+
+_DEPENDS: Final = 10**12
+"""More tokens than any text has."""
 
 
 class TokenCounter:
@@ -27,7 +31,7 @@ class TokenCounter:
             tokenizer: A tokenizer of transformers.
         """
         self._tokenizer = tokenizer
-        self._known: dict[str, int | None] = {}
+        self._known = _Known(self._whole)
         self._cuts_at_digits = all(self._pieces(text) == self._whole(text) for text in _PROBES)
 
     def __call__(self, text: str) -> int:
@@ -40,18 +44,20 @@ class TokenCounter:
 
     def _pieces(self, text: str) -> int | None:
         """Return the sum over the pieces, None if one of them depends on what follows."""
-        total = 0
-        for piece in _PIECES.findall(text):
-            if piece not in self._known:
-                self._remember(piece)
-            count = self._known[piece]
-            if count is None:
-                return None
-            total += count
-        return total
+        total = sum(map(self._known.__getitem__, _PIECES.findall(text)))
+        return total if total < _DEPENDS else None
 
-    def _remember(self, piece: str) -> None:
-        if len(self._known) >= _MOST:
-            self._known.clear()
+
+class _Known(dict[str, int]):
+    """Tokens of every piece that was met; `_DEPENDS` for one that cannot be counted alone."""
+
+    def __init__(self, count: Callable[[str], int]) -> None:
+        super().__init__()
+        self._count = count
+
+    def __missing__(self, piece: str) -> int:
+        if len(self) >= _MOST:
+            self.clear()
         depends = piece[-2:].isspace() and len(piece) > 1  # of several blanks the last one goes with what follows
-        self._known[piece] = None if depends else self._whole(piece)
+        count = self[piece] = _DEPENDS if depends else self._count(piece)
+        return count

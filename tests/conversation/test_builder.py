@@ -82,6 +82,27 @@ def test_the_pixel_contract_is_what_the_answer_says(emit_norm, order, boxes):
         assert canonical(Box(*pixels)).flat() == tuple(pixels)
 
 
+ring = st.lists(st.tuples(st.integers(0, 800), st.integers(0, 600)), min_size=3, max_size=6)
+drawn = st.one_of(
+    ring.map(lambda points: ("poly", [*points, points[0]])),  # closed by its first vertex, which is not written twice
+    ring.map(lambda points: ("poly", points)),
+    ring.map(lambda points: ("line", points)),
+)
+
+
+@pytest.mark.parametrize("emit_norm", ["none", "norm1000"])
+@given(shapes=st.lists(drawn, max_size=12))
+@settings(max_examples=50)
+def test_what_is_counted_has_the_characters_of_the_answer(emit_norm, shapes):
+    objects = [
+        (f"a{number}", key, [value for point in points for value in point])
+        for number, (key, points) in enumerate(shapes)
+    ]
+    builder = DenseBuilder(prompts=Prompts(), emit_norm=emit_norm)
+    answer = builder.build(record(*objects))["messages"][-1]["content"]
+    assert sorted(builder.answer_to_count(record(*objects))) == sorted(answer)
+
+
 def test_records_are_not_changed():
     before = replace(FIRST)
     DenseBuilder(prompts=Prompts()).build(FIRST)

@@ -28,6 +28,7 @@ from qvl.geometry import (
     shape_from_flat,
     shearing,
     transform,
+    transform_all,
     translation,
 )
 
@@ -278,3 +279,10 @@ def test_two_flips_of_whole_pixels_change_nothing(width, rows):
 def test_a_box_that_loses_its_area_is_refused():
     with pytest.raises(ValueError, match="x1 < x2"):
         transform(Box(0, 0, 1, 1), scaling(0, 1))
+
+
+def test_many_shapes_are_mapped_as_each_alone():
+    shapes = [Box(1, 2, 5, 8), Polyline(np.array([[0, 0], [4, 0]])), Polygon(np.array([[0, 0], [4, 0], [4, 3]]))]
+    for matrix in (rotation(30), rotation(90), mirror_x(10)):
+        assert transform_all(shapes, matrix) == [transform(shape, matrix) for shape in shapes]
+    assert transform_all([], rotation(30)) == []

@@ -16,8 +16,10 @@ from qvl.geometry import (
     Polyline,
     Seen,
     apply,
+    are_within,
     area,
     clip,
+    cut_convex,
     length,
     rectangle,
     rotation,
@@ -116,6 +118,34 @@ def test_coverage_is_the_share_of_the_area(shape, region):
     assert 0.0 <= seen.coverage <= 1.0
     assert seen.coverage == pytest.approx(shapely.intersection(whole, region_area).area / whole.area, abs=1e-9)
     assert math.fsum(map(area, clip(shape, region))) == pytest.approx(seen.coverage * area(shape), abs=1e-6)
+
+
+@given(regions, regions)
+def test_a_convex_polygon_is_cut_as_any_polygon_is(ring, region):
+    assume(area(Polygon(ring)) > 1)
+    common = shapely.intersection(shapely.convex_hull(shapely.multipoints(ring)), shapely.Polygon(region))
+    part = cut_convex(ring, region)
+    assert (area(Polygon(part)) if len(part) else 0.0) == pytest.approx(common.area, rel=1e-6, abs=1e-6)
+    assert len(part) == 0 or depth(part, region) <= 1e-6
+
+
+@given(turned, canvases)
+def test_no_corner_of_a_cut_polygon_leaves_an_upright_canvas_at_all(ring, region):
+    part = cut_convex(ring, region)
+    assert (part >= 0).all() and (part <= region.max(axis=0)).all()
+
+
+@given(st.lists(shapes, max_size=6), regions)
+def test_shapes_that_are_quickly_found_within_are_not_cut(items, region):
+    for shape, is_within in zip(items, are_within(items, region), strict=True):
+        assert not is_within or clip(shape, region) == (shape,)
+
+
+@given(st.lists(boxes, min_size=1, max_size=6))
+def test_boxes_far_from_the_border_are_within(items):
+    assert are_within(items, np.array([[-999.0, -999.0], [999.0, -999.0], [999.0, 999.0], [-999.0, 999.0]])) == [
+        True
+    ] * len(items)
 
 
 @given(lines, regions)
