@@ -23,7 +23,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: setup lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/training tests/launchers tests
 
 clean:
 	rm -rf $(VENV)
