@@ -9,7 +9,10 @@ QvlError
 
 from __future__ import annotations
 
-__all__ = ["CheckpointError", "ConfigError", "HealthError", "QvlError", "RecordError"]
+__all__ = ["PREEMPTED", "CheckpointError", "ConfigError", "HealthError", "QvlError", "RecordError"]
+
+PREEMPTED = 75
+"""Exit code of a run that was asked to stop and did: the same command goes on with it (75 is EX_TEMPFAIL)."""
 
 
 class QvlError(Exception):

@@ -6,19 +6,34 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from qvl.callbacks.account import EpochAccount
+    from qvl.callbacks.account import EpochAccount, RowCount
     from qvl.callbacks.begin import CallAtBegin
     from qvl.callbacks.epoch import EpochToDataset
+    from qvl.callbacks.preemption import EvaluationCut, Preemption
     from qvl.callbacks.profiler import TorchProfiler
-    from qvl.callbacks.progress import ProgressBar
+    from qvl.callbacks.progress import ProgressBar, ProgressFile
 
-__all__ = ["CallAtBegin", "EpochAccount", "EpochToDataset", "ProgressBar", "TorchProfiler"]
+__all__ = [
+    "CallAtBegin",
+    "EpochAccount",
+    "EpochToDataset",
+    "EvaluationCut",
+    "Preemption",
+    "ProgressBar",
+    "ProgressFile",
+    "RowCount",
+    "TorchProfiler",
+]
 
 _HOMES = {
     "CallAtBegin": "begin",
     "EpochAccount": "account",
     "EpochToDataset": "epoch",
+    "EvaluationCut": "preemption",
+    "Preemption": "preemption",
     "ProgressBar": "progress",
+    "ProgressFile": "progress",
+    "RowCount": "account",
     "TorchProfiler": "profiler",
 }
 

@@ -1,13 +1,22 @@
-"""Where a training stands: a bar on a terminal, plain lines elsewhere."""
+"""Where a training stands: a bar on a terminal, plain lines elsewhere, and a file for whoever watches from outside."""
 
 from __future__ import annotations
 
+import json
 import logging
+import math
+import time
+from pathlib import Path
 
+import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-__all__ = ["ProgressBar"]
+from qvl.runtime.files import write_bytes
+
+__all__ = ["ProgressBar", "ProgressFile"]
+
+_SECONDS_BETWEEN_WRITES = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -56,5 +65,74 @@ class ProgressBar(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Stop the bar."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back, also after an error."""
         if self._progress:
             self._progress.stop()
+
+
+class ProgressFile(TrainerCallback):
+    """Keeps `progress.json` in the run folder: about once a second, before a checkpoint and at the end.
+
+    `step`, `max_steps`, `loss` (the newest that was logged), `steps_per_second` since this start, `eta_seconds`, and
+    `gpu_memory_gb`, the most that the first process has held on its device in 10^9 bytes. What is not known is null.
+    A reader sees a whole file; nothing in qvl reads it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._loss: float | None = None
+        self._start = (0.0, 0)
+        self._written = 0.0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Start the clock."""
+        self._loss = next((entry["loss"] for entry in reversed(state.log_history) if "loss" in entry), None)
+        self._start = (time.monotonic(), state.global_step)
+        self._write(state)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Write unless that was done just now."""
+        if control.should_save or time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
+            self._write(state)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Remember the newest loss."""
+        if logs and math.isfinite(loss := float(logs.get("loss", math.nan))):
+            self._loss = loss
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Write where it ended."""
+        self._write(state)
+
+    def _write(self, state: TrainerState) -> None:
+        if not state.is_world_process_zero:
+            return
+        self._written = time.monotonic()
+        began, first = self._start
+        steps, seconds = state.global_step - first, self._written - began
+        rate = steps / seconds if steps and seconds else None
+        values = {
+            "step": state.global_step,
+            "max_steps": state.max_steps,
+            "loss": self._loss,
+            "steps_per_second": rate,
+            "eta_seconds": (state.max_steps - state.global_step) / rate if rate else None,
+            "gpu_memory_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_initialized() else None,
+        }
+        write_bytes(self.path, (json.dumps(values) + "\n").encode(), sync=False)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from qvl.errors import CheckpointError, ConfigError
 from qvl.models.tiny import create_tiny_checkpoint
-from qvl.runtime.checkpoint import newest_good, resolve_resume
+from qvl.runtime.checkpoint import list_checkpoints, newest_good, resolve_resume, step_of, verify
 from qvl.runtime.files import locked
 
-__all__ = ["find_resume", "resolve_model"]
+__all__ = ["find_resume", "names_own", "resolve_model"]
 
 _SHIPPED = Path(__file__).parent / "tiny_checkpoint"
 _OWN_CODE = "a checkpoint may not bring code of its own"
+
+_log = logging.getLogger(__name__)
 
 
 def resolve_model(path: str, *, run_folder: Path, prompts: Sequence[str], seed: int) -> str:
@@ -61,19 +64,59 @@ def _new_weights(folder: Path, prompts: Sequence[str], seed: int) -> Path:
     return folder
 
 
-def find_resume(value: str | None, runs: Path) -> Path | None:
-    """Turn `training.resume_from_checkpoint` into a verified checkpoint.
+def find_resume(value: str | None, run: Path) -> Path | None:
+    """Return the verified checkpoint that a run goes on from, or None for a run that begins.
+
+    A folder is one run: where it holds a good checkpoint, the run goes on from its newest one, also if it was begun
+    from that of another run. Only a checkpoint of the folder itself that is named by `value` comes before that.
 
     Args:
-        value: None, the folder of a checkpoint, or `latest`: the newest good checkpoint of the newest run that has one.
-        runs: Folder of the runs of one name; their names begin with the time of their start.
+        value: `training.resume_from_checkpoint`: None, the folder of a checkpoint, or `latest`: the newest good
+            checkpoint of the newest run that has one.
+        run: Folder of the run, or of a job in the folder of a sweep; those beside that are the runs of the same name,
+            and begin with the time of their start.
 
     Raises:
         CheckpointError: There is none, or the one that is named is damaged.
     """
-    if value != "latest":
-        return resolve_resume(value, Path(value).parent if value else runs)
-    for run in sorted((path for path in runs.iterdir() if path.is_dir()), reverse=True):
-        if found := newest_good(run):
+    found = None if names_own(value, run) else _newest_to_go_on(run)
+    if found is None and value is not None:
+        found = _latest(run) if value == "latest" else resolve_resume(value, Path(value).parent)
+    if found is not None:
+        _log.info("going on from %s, step %s", found, step_of(found))
+    return found
+
+
+def names_own(value: str | None, run: Path) -> bool:
+    """Return whether `training.resume_from_checkpoint` names a checkpoint of the run folder itself."""
+    return value not in (None, "latest") and Path(str(value)).resolve().parent == run.resolve()
+
+
+def _newest_to_go_on(run: Path) -> Path | None:
+    """Return the newest good checkpoint that holds more than weights; the others are logged."""
+    passed = []
+    for path in reversed(list_checkpoints(run)):
+        try:
+            verify(path)
+        except CheckpointError as error:
+            _log.warning("passed over: %s", error)
+            passed.append(path.name)
+            continue
+        if any(path.glob("rng_state*.pth")):
+            return path
+        _log.warning("passed over: %s holds weights only, see training.save_only_model", path)
+        passed.append(path.name)
+    if passed:
+        _log.warning("%s: nothing to go on from in %s, the run begins again", run, ", ".join(passed))
+    return None
+
+
+def _latest(run: Path) -> Path:
+    """Return the newest good checkpoint of another run of the same name; a run may be a job of a sweep."""
+    runs = run.parent.parent if (run.parent / "sweep.json").is_file() else run.parent
+    others = [path for path in (*runs.glob("*/"), *runs.glob("*/*/")) if path.resolve() != run.resolve()]
+    by_time = sorted(others, key=lambda path: (path.relative_to(runs).parts[0], len(path.name), path.name))
+    for other in reversed(by_time):
+        if found := newest_good(other):
             return found
     raise CheckpointError(f"training.resume_from_checkpoint=latest: no run in {runs} has a good checkpoint")

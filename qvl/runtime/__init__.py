@@ -27,7 +27,7 @@ from qvl.runtime.manifest import (
     git_state,
     write_manifest,
 )
-from qvl.runtime.redaction import redact_arguments, redact_text, redact_yaml, secret_values
+from qvl.runtime.redaction import redact_arguments, redact_command, redact_text, redact_yaml, secret_values
 from qvl.runtime.seeding import rng
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "open_pixels",
     "rank_from_environment",
     "redact_arguments",
+    "redact_command",
     "redact_text",
     "redact_yaml",
     "replace_folder",

@@ -11,7 +11,15 @@ from urllib.parse import quote
 
 import yaml  # type: ignore[import-untyped]
 
-__all__ = ["MASK", "is_secret_name", "redact_arguments", "redact_text", "redact_yaml", "secret_values"]
+__all__ = [
+    "MASK",
+    "is_secret_name",
+    "redact_arguments",
+    "redact_command",
+    "redact_text",
+    "redact_yaml",
+    "secret_values",
+]
 
 MASK = "<redacted>"
 
@@ -89,6 +97,11 @@ def redact_arguments(arguments: Sequence[str], values: Sequence[str]) -> tuple[s
         is_option = not sign and argument.startswith("-")
         name_before = argument if is_option and is_secret_name(argument) else ""
     return tuple(cleaned)
+
+
+def redact_command(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Mask secrets in a command line or a list of overrides, also the values of secret environment variables."""
+    return redact_arguments(arguments, secret_values())
 
 
 def redact_yaml(text: str, values: Sequence[str]) -> str:

@@ -36,7 +36,7 @@ def accumulation_steps(effective: int, per_device: int, world_size: int) -> int:
     return effective // per_micro_step
 
 
-def sft_arguments(job: TrainingJob, *, resume_from: str | None) -> SftArguments:
+def sft_arguments(job: TrainingJob) -> SftArguments:
     """Return ms-swift's arguments for a run.
 
     Raises:
@@ -49,7 +49,7 @@ def sft_arguments(job: TrainingJob, *, resume_from: str | None) -> SftArguments:
     if not isinstance(extra, Mapping):
         raise ConfigError(f"training.extra must be a mapping, got {extra!r}")
     values = {**_model_values(job), **_tuner_values(job), **_training_values(job), **_fixed_values(job)}
-    values["resume_from_checkpoint"] = resume_from
+    values["resume_from_checkpoint"] = None  # found when the processes can talk to each other
     values["use_cpu"] = not torch.cuda.is_available()
     values["dataloader_pin_memory"] = torch.cuda.is_available()
     check_extra(extra, known={item.name for item in dataclasses.fields(SftArguments)}, taken=values)
@@ -107,6 +107,7 @@ def _fixed_values(job: TrainingJob) -> dict[str, object]:
         "use_hf": True,  # an id in model.path is one of the Hugging Face hub
         "add_version": False,
         "create_checkpoint_symlink": False,
+        "resume_only_model": False,
         "split_dataset_ratio": 0.0,
         "load_from_cache_file": False,
     }

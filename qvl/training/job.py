@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,7 +33,7 @@ class TrainingJob:
         form: How pictures are shown and answers written.
         output_dir: The run's folder.
         ledger: Where dropped rows are listed; None on ranks other than the first.
-        resume_from: Folder of a verified checkpoint to go on from, or None.
+        find_checkpoint: Returns a verified checkpoint to go on from, or None; called by the first process.
         callbacks: Callbacks of the transformers trainer.
     """
 
@@ -43,7 +43,7 @@ class TrainingJob:
     form: TurnFormat
     output_dir: Path
     ledger: Ledger | None = None
-    resume_from: Path | None = None
+    find_checkpoint: Callable[[], Path | None] | None = None
     callbacks: Sequence[object] = ()
 
     @property

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qvl.errors import HealthError
+from qvl.errors import CheckpointError, HealthError
 from qvl.runtime.checkpoint import discard_staging, list_checkpoints
-from qvl.runtime.distributed import rank_from_environment
+from qvl.runtime.distributed import gathered, rank_from_environment
+from qvl.runtime.files import write_text
 from qvl.training.arguments import sft_arguments
 from qvl.training.conversation_dump import dump_turn
 from qvl.training.encoding import ConversationEncoder, EncodedDataset
@@ -19,15 +21,20 @@ from qvl.training.freezing import check_trainable, expected_trainable
 from qvl.training.job import Evaluate, TrainingJob, TrainingResult
 from qvl.training.lengths import check_lengths
 from qvl.training.patches import has_raw_form, normalise_on_device
+from qvl.training.preload import quiet_upstream
 from qvl.training.sampling import Machine, TurnBatches
 from qvl.training.trainer import SealedTrainer
 
 if TYPE_CHECKING:
     from swift.pipelines import SwiftSft as _Upstream
+
+    from qvl.callbacks import ProgressBar
 else:
     _Upstream = object
 
 __all__ = ["SwiftTrainer"]
+
+SCORES_BEFORE = "metrics_before.json"
 
 _TUNER_KEYS = (
     "tuner_type",
@@ -56,12 +63,15 @@ class SwiftTrainer:
         Raises:
             QvlError: The data, the model or the checkpoint to resume from is not what was asked for.
         """
-        _quiet_upstream()
+        quiet_upstream()
         if rank_from_environment().is_main:
             discard_staging(job.output_dir)
         with _environment(TENSORBOARD_LOGGING_DIR=str(job.output_dir / "tensorboard")):
-            arguments = sft_arguments(job, resume_from=None if job.resume_from is None else str(job.resume_from))
+            arguments = sft_arguments(job)
+            if found := _agreed_checkpoint(job):
+                arguments.resume_from_checkpoint = arguments.training_args.resume_from_checkpoint = str(found)
             _distrust_remote_code()
+            _load_to_numbered_cpu()
             from swift.pipelines import SwiftSft
 
             pipeline_class = type("QvlSftPipeline", (QvlSft, SwiftSft), {})
@@ -156,16 +166,16 @@ class QvlSft(_Upstream):
         """Score, train, score."""
         from swift.trainers.patcher import PrinterCallbackNew
 
-        from qvl.callbacks import CallAtBegin, EpochAccount, EpochToDataset, ProgressBar
+        from qvl.callbacks import Preemption, ProgressBar
 
         trainer.remove_callback(PrinterCallbackNew)  # it fails when a model is scored before training
-        begin = CallAtBegin(lambda: self._begin(trainer))
-        account = EpochAccount(trainer, self.batches, self.job.output_dir / "epochs.jsonl")
-        for callback in (begin, EpochToDataset(self.job.train), account, ProgressBar(), *self.job.callbacks):
-            trainer.add_callback(callback)
-        super().train(trainer)
-        trainer.save_last()
-        after = self._score(trainer, "after")
+        with Preemption() as preemption, closing(ProgressBar()) as bar:
+            trainer.preemption = preemption
+            self._add_callbacks(trainer, bar)
+            super().train(trainer)
+            trainer.save_last()
+            preemption.finish()
+            after = self._score(trainer, "after")
         checkpoints = list_checkpoints(Path(self.args.output_dir))
         return TrainingResult(
             before=self.before,
@@ -174,6 +184,18 @@ class QvlSft(_Upstream):
             best_checkpoint=trainer.state.best_model_checkpoint,
             global_step=trainer.state.global_step,
         )
+
+    def _add_callbacks(self, trainer: Any, bar: ProgressBar) -> None:
+        from qvl.callbacks import CallAtBegin, EpochAccount, EpochToDataset, ProgressFile
+
+        run, resumed = self.job.output_dir, self.args.resume_from_checkpoint
+        trainer.account = EpochAccount(
+            trainer, self.batches, run / "epochs.jsonl", resumed=None if resumed is None else Path(resumed)
+        )
+        begin = CallAtBegin(lambda: self._begin(trainer))
+        ours = (trainer.preemption, EpochToDataset(self.job.train), trainer.account, begin, bar)
+        for callback in (*ours, ProgressFile(run / "progress.json"), *self.job.callbacks):
+            trainer.add_callback(callback)
 
     def _begin(self, trainer: Any) -> None:
         """Make sure that the processes train together, and score the model as it comes.
@@ -188,8 +210,13 @@ class QvlSft(_Upstream):
                 f"{world_size} processes were started, but the gradients of {trainer.accelerator.num_processes} are "
                 f"averaged over a {type(trainer.model_wrapped).__name__}"
             )
-        if self.job.config["evaluation"]["before_training"] and self.args.resume_from_checkpoint is None:
+        if self.args.resume_from_checkpoint is not None:
+            self.before = _scores_before(Path(self.args.resume_from_checkpoint), self.job.output_dir)
+            trainer.evaluate_if_due()
+        elif self.job.config["evaluation"]["before_training"]:
             self.before = self._score(trainer, "before")
+            if rank_from_environment().is_main:
+                write_text(self.job.output_dir / SCORES_BEFORE, json.dumps(dict(self.before)) + "\n")
 
     def _save_trainer_state(self, trainer: Any) -> dict[str, object]:
         """Leave out upstream's plots and its summary; TensorBoard and our own files hold them."""
@@ -199,6 +226,33 @@ class QvlSft(_Upstream):
         loss = trainer.evaluate()["eval_loss"]
         scores = self.evaluate(trainer.accelerator.unwrap_model(trainer.model), self.template, name=name)
         return {"loss": float(loss), **scores}
+
+
+def _agreed_checkpoint(job: TrainingJob) -> Path | None:
+    """Return the checkpoint to go on from: the first process looks for it and verifies it, the others are told.
+
+    Raises:
+        CheckpointError: On all processes, for what the first one found.
+    """
+    found, error = None, None
+    if job.find_checkpoint is not None and rank_from_environment().is_main:
+        try:
+            found = job.find_checkpoint()
+        except CheckpointError as caught:
+            error = caught
+    found, error = gathered((found, error))[0]
+    if error is not None:
+        raise error
+    return found
+
+
+def _scores_before(resumed: Path, run: Path) -> Mapping[str, float]:
+    """Return how this run scored before its first step, if it went on by itself and not from another run."""
+    path = run / SCORES_BEFORE
+    if resumed.resolve().parent != run.resolve() or not path.is_file():
+        return {}
+    scores: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    return scores
 
 
 @contextmanager
@@ -216,17 +270,18 @@ def _environment(**values: str) -> Iterator[None]:
                 os.environ[key] = value
 
 
-def _quiet_upstream() -> None:
-    """Keep hundreds of lines of arguments and modules off the screen; read by upstream when it is imported."""
-    os.environ.setdefault("LOG_LEVEL", "ERROR")
-    import torch
-
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-
-
 def _distrust_remote_code() -> None:
     """Upstream's loaders run code that comes with a checkpoint unless told otherwise."""
     from swift.model.register import BaseModelLoader
 
     BaseModelLoader.default_trust_remote_code = False
+
+
+def _load_to_numbered_cpu() -> None:
+    """Let torch load an optimiser to `cpu:0`, as accelerate calls the CPU of one of several processes."""
+    import torch
+
+    def restore(storage: object, location: str) -> object:
+        return storage if location.startswith("cpu:") else None
+
+    torch.serialization.register_package(11, lambda storage: None, restore)

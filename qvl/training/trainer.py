@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     import torch
     from swift.trainers import Seq2SeqTrainer as _Upstream
     from torch import nn
+
+    from qvl.callbacks import EpochAccount, Preemption
 else:
     _Upstream = object
 
@@ -28,13 +32,21 @@ class SealedTrainer(_Upstream):
     """Stands in front of the trainer that ms-swift picks.
 
     Stages, seals and renames checkpoints; takes batches from `TurnBatches` and counts their rows; stops at a loss that
-    is not finite.
+    is not finite, and when `Preemption` says so.
     """
 
     _staging: Path | None = None
 
     batches: TurnBatches
     """The batches of this process, set before training."""
+
+    control: Any
+
+    account: EpochAccount
+    """Counts rows for the checkpoints, set before training."""
+
+    preemption: Preemption
+    """Says when to leave, set before training."""
 
     num_rows = 0
     """Rows trained on by this process since the start of the epoch."""
@@ -81,6 +93,43 @@ class SealedTrainer(_Upstream):
             raise HealthError(f"the loss is {loss.item()} after step {step}; stopped before the weights were changed")
         return loss
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """Train an epoch; upstream would train at least one step more than there are, after a resume at the last."""
+        if self.state.global_step < self.state.max_steps:
+            super()._run_epoch(*args, **kwargs)
+            return
+        self.control.should_training_stop = True
+        self.control = self.callback_handler.on_epoch_end(self.args, self.state, self.control)
+        self.control.should_evaluate = self.control.should_save = False
+
+    def _evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate; the random state of the training stays as it is, however often that is done.
+
+        When the processes are to leave, they do so before the evaluation or in it. The checkpoint then says that an
+        evaluation is due, see `evaluate_if_due`.
+        """
+        import torch
+
+        from qvl.callbacks import EvaluationCut
+
+        devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+        if not self.preemption.agreed:
+            with suppress(EvaluationCut), torch.random.fork_rng(devices):
+                metrics: dict[str, float] = super()._evaluate(*args, **kwargs)
+                return metrics
+        if self.args.save_strategy != "no":
+            self._save_checkpoint(self.model, None)
+        self.preemption.leave()
+
+    def evaluate_if_due(self) -> None:
+        """Do the evaluation that the run was stopped before, once its checkpoint is loaded."""
+        control = self.state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
+        if control.pop("should_evaluate", False):
+            self._load_rng_state(self.args.resume_from_checkpoint)  # it may be saved anew, as the best one
+            self.control.should_evaluate = True
+            self.control.should_save = self.state.global_step >= self.state.max_steps  # nobody would save it later
+            self._maybe_log_save_evaluate(self._tr_loss, None, self.model, None, self.state.epoch, None, time.time())
+
     def _get_output_dir(self, trial: object) -> str:
         """Let upstream write into the staging folder while a checkpoint is made."""
         return str(self._staging) if self._staging else str(super()._get_output_dir(trial))
@@ -95,20 +144,34 @@ class SealedTrainer(_Upstream):
             self._staging.mkdir(parents=True)
             shutil.copy(run / "args.json", self._staging / "args.json")  # upstream copies it on from there
         _barrier()
+        rows = self.account.count(step)
         try:
-            super()._save_checkpoint(*args, **kwargs)
+            with self._with_optimizer():
+                super()._save_checkpoint(*args, **kwargs)
         finally:
             staging, self._staging = self._staging, None
-        if self.state.best_global_step:
-            self.state.best_model_checkpoint = str(checkpoint_folder(run, self.state.best_global_step))
+        best = checkpoint_folder(run, self.state.best_global_step or 0)
+        if best == final or best.is_dir():
+            self.state.best_model_checkpoint = str(best)
         _barrier()
         if self.is_world_process_zero():
             whole = staging / final.name
             self.state.save_to_json(str(whole / "trainer_state.json"))
+            rows.write(whole)
             publish(whole, final)
             shutil.rmtree(staging)
             self._rotate(run, final)
         _barrier()
+        if self.preemption.agreed:
+            self.preemption.leave()
+
+    @contextmanager
+    def _with_optimizer(self) -> Iterator[None]:
+        """Save the optimiser too when the run is to go on from here, whatever `training.save_only_model` says."""
+        before = self.args.save_only_model
+        self.args.save_only_model = before and not self.preemption.agreed
+        yield
+        self.args.save_only_model = before
 
     def _rotate(self, run: Path, newest: Path) -> None:
         if self.args.save_total_limit:
