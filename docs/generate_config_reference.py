@@ -60,14 +60,20 @@ def _verb(files: ConfigFiles, verb: str) -> Iterator[str]:
 
 
 def _head(files: ConfigFiles, config: str, *, is_default: bool) -> Iterator[str]:
-    yield f"\n### {config.replace('/', '=')}{' (default)' if is_default else ''}\n"
+    yield f"\n### {_typed(config)}{' (default)' if is_default else ''}\n"
     yield from (f"{line}\n" for line in _description(files, config))
     if base := files.base(config):
-        yield f"Builds on `{base[0].replace('/', '=')}`.\n"
+        yield f"Builds on `{_typed(base[0])}`.\n"
     chosen = [pair for entry in files.defaults(config) if isinstance(entry, dict) for pair in entry.items()]
     if chosen:
         names = (f"`{group.split()[-1].lstrip('/')}={choice}`" for group, choice in chosen)
         yield f"Chooses {', '.join(names)}.\n"
+
+
+def _typed(config: str) -> str:
+    """Return a choice as it is typed, such as model=tiny."""
+    group, _, choice = config.rpartition("/")
+    return f"{group}={choice}"
 
 
 def _description(files: ConfigFiles, config: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException, SearchPathException
 from hydra.types import RunMode
+from hydra_plugins.qvl_torchrun_launcher._errors import JobFailure, LauncherError
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -28,6 +29,7 @@ from qvl.schema import (
     TrainConfig,
     config_dir,
     explain,
+    find_missing_files,
     find_problems,
     find_strange_keys,
     reason,
@@ -35,10 +37,10 @@ from qvl.schema import (
     tell,
 )
 
-__all__ = ["compose", "run", "tidy"]
+__all__ = ["check_job", "compose", "run", "tidy"]
 
-APPENDED = ("recipe", "debug")
-"""Groups that are no part of the defaults list; the later of the two wins over the earlier."""
+APPENDED = ("recipe", "debug", "hparams_search")
+"""Groups that are no part of the defaults list; a later one wins over an earlier one."""
 
 REFUSED_OPTIONS = {
     "--base_config": "a recipe is chosen as recipe=NAME",
@@ -67,13 +69,14 @@ def run(main: Callable[[Any], object], *, config_name: str, schema: type = Train
         schema: Dataclass of the root configuration.
     """
     register_schema(schema, name=config_name)
+    main = _on_nodes(main, f"qvl.{config_name}:main")
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         _run(main, config_name)
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors to us instead of printing them
     try:
         _run(_stop_on_error(main), config_name)
-    except QvlError as error:
+    except (QvlError, LauncherError, JobFailure) as error:
         _stop(error)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -96,6 +99,11 @@ def compose(overrides: Sequence[str], *, config_name: str = "train", folder: Pat
     Raises:
         ConfigError: It cannot be composed, or something in it cannot work; all findings, one a line.
     """
+    return _compose(overrides, config_name, folder)[0]
+
+
+def _compose(overrides: Sequence[str], config_name: str, folder: Path | None) -> tuple[DictConfig, Origins]:
+    """Compose and check a configuration; also return where its keys stand."""
     folders = _folders(folder)
     files = ConfigFiles(*folders, root=config_name)
     typed = tidy(overrides)
@@ -108,8 +116,24 @@ def compose(overrides: Sequence[str], *, config_name: str = "train", folder: Pat
     choices = dict(cfg.hydra.runtime.choices)
     with open_dict(cfg):
         del cfg["hydra"]
-    _check(cfg, files, choices=choices, typed=typed)
-    return cfg
+    return cfg, _check(cfg, files, choices=choices, typed=typed, world_size=_world_size())
+
+
+def check_job(cfg: DictConfig, job: DictConfig, processes: int) -> None:
+    """Check one job of a sweep before any device is taken.
+
+    Args:
+        cfg: Its configuration, without Hydra's own node.
+        job: Hydra's own node.
+        processes: Number of processes that it will have.
+
+    Raises:
+        ConfigError: Something in it cannot work, or a file is missing; all findings, one a line.
+    """
+    typed = [str(text) for text in job.overrides.task]
+    folders = [Path(source.path) for source in job.runtime.config_sources if source.schema == "file"]
+    files = ConfigFiles(*folders, root=job.job.config_name)
+    _check_files(cfg, _check(cfg, files, choices=dict(job.runtime.choices), typed=typed, world_size=processes))
 
 
 def tidy(overrides: Sequence[str]) -> list[str]:
@@ -144,7 +168,7 @@ def _key(override: str) -> str:
 
 def _run(main: Callable[[Any], object], config_name: str) -> None:
     args = _read_arguments(sys.argv[1:])
-    overrides = [*tidy(args.overrides), *(["hydra.mode=MULTIRUN"] if args.multirun else [])]
+    overrides = [*tidy(args.overrides), *_mode(args.overrides, is_sweep=args.multirun)]
     sys.argv[1:] = [*(text for text in sys.argv[1:] if text not in args.overrides), *overrides]
     decorate = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
     if args.shell_completion:
@@ -152,16 +176,34 @@ def _run(main: Callable[[Any], object], config_name: str) -> None:
     only_shows = bool(args.help or args.hydra_help or args.cfg or args.info or args.shell_completion)
     folder = Path(args.config_dir) if args.config_dir else None
     files = ConfigFiles(*_folders(folder), root=config_name)
-    if not only_shows and "hydra.mode=MULTIRUN" not in overrides:
+    if not only_shows:
         _check_ranks(overrides)
-        compose(overrides, config_name=args.config_name or config_name, folder=folder)
+    if not only_shows and not (args.multirun or _sweeps(overrides)):
+        _check_files(*_compose(overrides, args.config_name or config_name, folder))
         decorate(main)()
         return
     expected = CONFIG_ERRORS if only_shows else JOB_CONFIG_ERRORS
     try:
-        decorate(_check_first(main, config_name))()
+        decorate(_check_first(main))()
     except expected as error:
         raise ConfigError(explain(error, files)) from error
+
+
+def _mode(overrides: Sequence[str], *, is_sweep: bool) -> list[str]:
+    """Return what the command line says of the mode without saying it: who names the folder of a run wants one run."""
+    keys = {_key(text) for text in overrides}
+    if is_sweep:
+        return ["hydra.mode=MULTIRUN"]
+    return ["hydra.mode=RUN"] if "hydra.run.dir" in keys and "hydra.mode" not in keys else []
+
+
+def _sweeps(overrides: Sequence[str]) -> bool:
+    """Tell whether a key has several values; what cannot be read is left to the one who composes."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except OverrideParseException:
+        return False
+    return any(override.is_sweep_override() for override in parsed)
 
 
 def _read_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -178,8 +220,8 @@ def _check_ranks(overrides: Sequence[str]) -> None:
     """Refuse to give every rank of one training a run folder of its own."""
     if _world_size() > 1 and not any(_key(text) == "hydra.run.dir" for text in overrides):
         raise ConfigError(
-            f"command line: {_world_size()} ranks were started and each would make a run folder of its own; "
-            f"add hydra.run.dir=multirun_outputs/NAME"
+            f"command line: {_world_size()} ranks were started and each would make a run folder of its own; start the "
+            f"command without torchrun, or add hydra.run.dir=multirun_outputs/NAME"
         )
 
 
@@ -208,23 +250,38 @@ def _stop_on_error(main: Callable[[Any], object]) -> Callable[[Any], object]:
     return task
 
 
-def _check_first(main: Callable[[Any], object], config_name: str) -> Callable[[Any], object]:
-    """Wrap a verb so that every job of a sweep is checked before it starts."""
+def _on_nodes(main: Callable[[Any], object], name: str) -> Callable[[Any], object]:
+    """Wrap a verb so that torchrun starts it where submitit has given it more than one device."""
 
     @functools.wraps(main)
     def task(cfg: DictConfig) -> object:
-        job = HydraConfig.get()
-        typed = [str(text) for text in job.overrides.task]
-        folders = [Path(source.path) for source in job.runtime.config_sources if source.schema == "file"]
-        files = ConfigFiles(*folders, root=config_name)
-        _check(cfg, files, choices=dict(job.runtime.choices), typed=typed)
+        from hydra_plugins.qvl_torchrun_launcher._jobs import Task
+        from hydra_plugins.qvl_torchrun_launcher._node import run_on_node, this_node
+
+        node = this_node(os.environ)
+        if node is None:
+            return main(cfg)
+        check_job(cfg, HydraConfig.get(), node.count * node.processes)
+        return run_on_node(node, Task(name), cfg)
+
+    return task
+
+
+def _check_first(main: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Wrap a verb so that every job of a sweep is checked before it starts, whatever its launcher does."""
+
+    @functools.wraps(main)
+    def task(cfg: DictConfig) -> object:
+        check_job(cfg, HydraConfig.get(), _world_size())
         return main(cfg)
 
     return task
 
 
-def _check(cfg: DictConfig, files: ConfigFiles, *, choices: Mapping[str, object], typed: Sequence[str]) -> None:
-    """Raise a ConfigError that lists what is wrong with a composed configuration, each with its place on a line."""
+def _check(
+    cfg: DictConfig, files: ConfigFiles, *, choices: Mapping[str, object], typed: Sequence[str], world_size: int
+) -> Origins:
+    """Return where the keys stand; raise a ConfigError that lists what is wrong, each with its place on a line."""
     given = OverridesParser.create().parse_overrides(list(typed))
     keys = [override.key_or_group for override in given if not files.is_group(override.key_or_group)]
     values = [override.value() for override in given if override.key_or_group == "trusted_targets"]
@@ -233,16 +290,24 @@ def _check(cfg: DictConfig, files: ConfigFiles, *, choices: Mapping[str, object]
     try:
         lines = find_strange_keys(cfg, origins, files=files, trusted=trusted)
         if not lines:
-            problems = [*target_problems(cfg, trusted=trusted), *find_problems(cfg, world_size=_world_size())]
+            problems = [*target_problems(cfg, trusted=trusted), *find_problems(cfg, world_size=world_size)]
             lines = [tell(key, message, origins) for key, message in problems]
     except OmegaConfBaseException as error:
         raise ConfigError(tell(error.full_key or "", reason(error), origins)) from error
     if lines:
         raise ConfigError("\n".join(lines))
+    return origins
 
 
-def _stop(error: QvlError) -> NoReturn:
+def _check_files(cfg: DictConfig, origins: Origins) -> None:
+    """Raise a ConfigError that lists the files that a configuration names and that are not there."""
+    if missing := find_missing_files(cfg):
+        raise ConfigError("\n".join(tell(key, message, origins) for key, message in missing))
+
+
+def _stop(error: Exception) -> NoReturn:
     lines = str(error).splitlines()
-    head = f"error: {lines[0]}" if len(lines) == 1 else f"error: {len(lines)} findings"
-    sys.stderr.write("\n  ".join([head, *lines[len(lines) == 1 :]]) + "\n")
-    raise SystemExit(2 if isinstance(error, ConfigError) else 1) from error
+    if len(lines) > 1 and isinstance(error, QvlError):
+        lines.insert(0, f"{len(lines)} findings")
+    sys.stderr.write("\n  ".join([f"error: {lines[0]}", *lines[1:]]) + "\n")
+    raise SystemExit(2 if isinstance(error, ConfigError | LauncherError) else 1) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,32 +16,48 @@ from rich.table import Table
 
 from qvl.build import build, build_context
 from qvl.command import run
+from qvl.errors import ConfigError
 
 __all__ = ["cli", "main"]
 
 _log = logging.getLogger(__name__)
 
 
-def main(cfg: Any) -> None:
+def main(cfg: Any) -> float | None:
     """Train as the configuration says: check the data, write down what runs, train, show what came of it.
 
     Args:
         cfg: Composed and checked configuration, see `qvl.schema.TrainConfig`.
+
+    Returns:
+        The score that `optimized_metric` names, in the first process and if it names one.
     """
     from qvl.data import Ledger
+    from qvl.models import names_own
     from qvl.runtime import configure_logging, rank_from_environment
+    from qvl.training import earlier_result, write_result
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     rank = rank_from_environment()
     configure_logging("INFO", rank.rank)
     _log.info("run folder: %s", folder)
+    again = names_own(cfg.training.resume_from_checkpoint, folder)
+    if not again and (result := earlier_result(folder, OmegaConf.to_yaml(cfg, resolve=True))):
+        _log.info("this run is finished already; choose another folder to train again")
+        if rank.is_main:
+            _show(folder, result)
+        return _optimized(cfg.optimized_metric, result)
     ledger = Ledger(folder / "ledger.jsonl") if rank.is_main else None
     job, evaluate = _job(cfg, folder, ledger)
     if rank.is_main:
+        (folder / "metrics.json").unlink(missing_ok=True)
         _write_manifest(cfg, folder, job)
     result = _builder(cfg)(cfg.training.trainer).run(job, evaluate=evaluate)
     if rank.is_main:
-        _finish(folder, result)
+        write_result(folder, result)
+        _show(folder, result)
+        return _optimized(cfg.optimized_metric, result)
+    return None
 
 
 def _builder(cfg: Any) -> Callable[..., Any]:
@@ -85,7 +100,7 @@ def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
         form=context.form,
         output_dir=folder,
         ledger=ledger,
-        resume_from=find_resume(cfg.training.resume_from_checkpoint, folder.parent),
+        find_checkpoint=partial(find_resume, cfg.training.resume_from_checkpoint, folder),
         callbacks=list(make(cfg.callbacks).values()),
     )
     return job, DetectionEvaluation(dataset=val, form=context.form, settings=plain["evaluation"], folder=folder)
@@ -105,12 +120,17 @@ def _write_manifest(cfg: Any, folder: Path, job: Any) -> None:
     write_manifest(folder, manifest)
 
 
-def _finish(folder: Path, result: Any) -> None:
-    """Write the metrics and print them as a table."""
-    from qvl.runtime import write_text
+def _optimized(name: str | None, result: Any) -> float | None:
+    """Return what a search is to improve; None if none was asked for."""
+    if name is None:
+        return None
+    if name not in result.after:
+        raise ConfigError(f"optimized_metric: {name!r} was not measured, only {', '.join(result.after)} were")
+    return float(result.after[name])
 
-    metrics = {"before": dict(result.before), "after": dict(result.after), "global_step": result.global_step}
-    write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+
+def _show(folder: Path, result: Any) -> None:
+    """Print the metrics as a table, and what to do next."""
     table = Table(title=f"held-out scores after {result.global_step} steps")
     for column in ("", "before", "after"):
         table.add_column(column, justify="left" if not column else "right")

@@ -2,6 +2,7 @@
 
 from qvl.schema.checks import Problem, check, find_problems
 from qvl.schema.explain import explain, reason, unknown_key
+from qvl.schema.files import find_missing_files
 from qvl.schema.findings import find_strange_keys, tell
 from qvl.schema.groups import (
     DataConfig,
@@ -18,6 +19,7 @@ from qvl.schema.groups import (
 )
 from qvl.schema.keys import RETIRED, RETIRED_SECTIONS, advice, missing_keys, nearest, unknown_keys
 from qvl.schema.register import register_schema
+from qvl.schema.report import ReportConfig
 from qvl.schema.sources import ConfigFiles, KeyNote, Origins, config_dir, read_notes
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "Origins",
     "PathsConfig",
     "Problem",
+    "ReportConfig",
     "TrainConfig",
     "TrainingConfig",
     "TunerConfig",
@@ -42,6 +45,7 @@ __all__ = [
     "check",
     "config_dir",
     "explain",
+    "find_missing_files",
     "find_problems",
     "find_strange_keys",
     "missing_keys",

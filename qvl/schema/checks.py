@@ -32,6 +32,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 """Keys whose value is one of a few names."""
 
+SCORES = ("loss", "f1", "precision", "recall", "parse_rate")
+"""What is measured after training."""
+
 INFINITE = math.inf
 RANGES: dict[str, tuple[float, float]] = {
     "augment_prob": (0, 1),
@@ -169,6 +172,15 @@ def _is_inside(value: object, low: float, high: float) -> bool:
 
 
 def _run(cfg: DictConfig) -> Iterator[Problem]:
+    metric = cfg.optimized_metric
+    if metric not in (None, *SCORES):
+        yield Problem("optimized_metric", f"{metric!r} is not one of {', '.join(SCORES)}")
+    elif metric not in (None, "loss") and cfg.evaluation.num_samples == 0:
+        yield Problem("optimized_metric", f"{metric} is not measured with evaluation.num_samples=0")
+    if cfg.augment_prob and not cfg.augmentation.get("transforms", True):
+        yield Problem(
+            "augment_prob", f"{cfg.augment_prob} does nothing with augmentation=none; choose geometric or full"
+        )
     if not re.fullmatch(r"\w[\w.-]*", cfg.run_name):
         yield Problem("run_name", f'{cfg.run_name!r} is no folder name; use letters, digits, ".", "_" and "-"')
 

@@ -162,6 +162,7 @@ class TrainConfig:
     seed: int = MISSING
     augment_prob: float = MISSING
     global_max_length: int = MISSING
+    optimized_metric: str | None = None
     trusted_targets: list[str] = field(default_factory=list)
 
 

@@ -107,7 +107,16 @@ def unknown_keys(cfg: DictConfig) -> list[str]:
 def missing_keys(cfg: DictConfig) -> list[str]:
     """Return the keys that have no value: left open as `???`, or deleted by `~key`."""
     deleted = [f"{prefix}{key}" for prefix, fields, keys in _typed_nodes(cfg, "") for key in fields if key not in keys]
-    return sorted({*OmegaConf.missing_keys(cfg), *deleted})
+    return sorted({*_open_keys(cfg, ""), *deleted})
+
+
+def _open_keys(node: DictConfig, prefix: str) -> Iterator[str]:
+    """Yield the keys that are left open; `OmegaConf.missing_keys` gives up at an interpolation of one."""
+    for name in map(str, node):
+        if OmegaConf.is_missing(node, name):
+            yield f"{prefix}{name}"
+        elif not OmegaConf.is_interpolation(node, name) and isinstance(node[name], DictConfig):
+            yield from _open_keys(node[name], f"{prefix}{name}.")
 
 
 def _typed_nodes(cfg: DictConfig, prefix: str) -> Iterator[tuple[str, list[str], list[str]]]:

@@ -23,7 +23,7 @@ def register_schema(schema: type = TrainConfig, *, name: str = "train") -> None:
     """
     ConfigStore.instance().store(name=f"{name}_schema", node=schema)
     OmegaConf.register_new_resolver("qvl.cwd", os.getcwd, replace=True, use_cache=True)
-    OmegaConf.register_new_resolver("qvl.token", _process_token, replace=True)
+    OmegaConf.register_new_resolver("qvl.token", _process_token, replace=True, use_cache=True)
 
 
 @functools.cache

@@ -96,7 +96,8 @@ def test_a_value_of_the_command_line_wins_over_both(start: Callable[..., list[An
 def test_options_may_stand_anywhere(start: Callable[..., list[Any]], tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.yaml").write_text("defaults: [tiny, _self_]\n\nmax_pixels: 8192\n")
-    jobs = start("model=mine", "--config-dir", ".", "seed=1,2", "-m", "recipe=stage1_aligner")
+    basic = "hydra/launcher=basic"
+    jobs = start("model=mine", "--config-dir", ".", "seed=1,2", basic, "-m", "recipe=stage1_aligner")
     assert [(cfg["seed"], cfg["model"]["max_pixels"]) for cfg, _ in jobs] == [(1, 8192), (2, 8192)]
 
 
@@ -104,15 +105,27 @@ def test_a_run_lands_below_multirun_outputs_with_what_was_asked(
     start: Callable[..., list[Any]], tmp_path: Path
 ) -> None:
     ((cfg, folder),) = start("run_name=mine", "training.extra.neftune_noise_alpha=5")
-    assert folder.parent == tmp_path / "multirun_outputs" / "mine"
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-[0-9a-f]{8}", folder.name)
-    assert list(folder.iterdir()) == [], "Hydra writes nothing of its own: neither a log nor a secret in clear"
+    assert folder.parents[1] == tmp_path / "multirun_outputs" / "mine"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-[0-9a-f]{8}", folder.parent.name)
+    assert {path.name for path in folder.iterdir()} == {"job.yaml", "status.json"}
     assert cfg["paths"]["root"] == str(tmp_path)
     assert cfg["training"]["extra"] == {"neftune_noise_alpha": 5}
 
 
+def test_no_file_that_others_can_read_holds_a_secret_that_was_typed(
+    start: Callable[..., list[Any]], tmp_path: Path
+) -> None:
+    secret = "hf_abcdefghijklmnopqrstuvwxyz012345"
+    ((_, folder),) = start(f"training.extra.hub_token={secret}")
+    files = [path for path in folder.parent.rglob("*") if path.is_file()]
+    assert {"job.yaml", "multirun.yaml", "status.json", "sweep.json"} <= {path.name for path in files}
+    open_files = [path for path in files if path.stat().st_mode & 0o077]
+    assert len(open_files) >= 2
+    assert [path for path in open_files if secret in path.read_text()] == []
+
+
 def test_a_sweep_lands_in_one_folder_with_a_folder_per_job(start: Callable[..., list[Any]], tmp_path: Path) -> None:
-    jobs = start("-m", "augment_prob=0,0.5", "recipe=stage1_aligner,stage2_lora", "run_name=mine")
+    jobs = start("augment_prob=0,0.5", "recipe=stage1_aligner,stage2_lora", "run_name=mine", "hydra/launcher=basic")
     assert len(jobs) == 4
     assert len({folder.parent for _, folder in jobs}) == 1
     assert [folder.name for _, folder in jobs] == ["0", "1", "2", "3"]

@@ -116,8 +116,11 @@ TYPED = {
     "seed": "'seed' is no setting",
     "run_name=a(b": "put the value in quotes: \"run_name='a(b'\"",
     "prompts.user=数一数": "put the value in quotes: \"prompts.user='数一数'\"",
-    "seed=1,2": "seed has several values (1,2); add -m",
-    "seed=range(1,3)": "add -m",
+    "seed=1,2 hydra.mode=RUN": "seed has several values (1,2); add -m",
+    "seed=range(1,3) hydra.run.dir=x": "add -m",
+    "hydra/launcher=a100x8_2x5": "there is no hydra/launcher=a100x8_2x5",
+    "hydra.launcher.gpus_per_jop=2": "hydra.launcher",
+    "hydra.launcher.on_failure=never": "hydra.launcher.on_failure is 'never', expected raise_at_end, stop, continue",
     "+data.val=null": "data.val is there already; leave the + out",
     "~training.zzz": "there is no key training.zzz",
     # options
@@ -251,9 +254,13 @@ def test_an_interrupted_run_ends_without_a_traceback(command: Callable[..., Outc
 
 def test_a_job_of_a_sweep_is_checked_too(command: Callable[..., Outcome]) -> None:
     seen = []
-    status, text = command("-m", "seed=1,-1", verb=lambda cfg: seen.append(cfg.seed))
+    status, text = command("-m", "seed=1,-1", "hydra/launcher=basic", verb=lambda cfg: seen.append(cfg.seed))
     assert (seen, status) == ([1], 2)
     assert "command line: seed: -1 is out of range" in text
+    status, text = command("seed=1,-1,-2")
+    assert status == 2
+    assert "job 1: " in text and "job 2: " in text, "all jobs are checked before the first one starts"
+    assert "seed: -1 is out of range" in text
     assert "there is no key training.zzz" in command("-m", "seed=1,2", "training.zzz=1")[1]
 
 

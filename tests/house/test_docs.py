@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import itertools
 import re
 import shlex
 import sys
@@ -12,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra_plugins.qvl_torchrun_launcher.config import TorchrunLauncherConf
 
 from qvl import schema
 from qvl.command import compose
@@ -27,6 +32,7 @@ MAX_PAGE_LINES = 200
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 VERB = re.compile(r"(?:-m\s+qvl\.|\bqvl-)([a-z]+)\s*(.*)")
+HYDRA_KEYS = {"hydra.launcher", "hydra.main", "hydra.mode", "hydra.run.dir", "hydra.sweep.dir"}
 FILE_NAME = re.compile(r"# (\S+\.(?:py|yaml))\n")
 
 
@@ -123,10 +129,32 @@ def test_every_command_composes(command: Command, tmp_path: Path, monkeypatch: p
     overrides, folder = split_options(command.words)
     try:
         schema.register_schema(getattr(schema, f"{command.verb.capitalize()}Config"), name=command.verb)
-        compose(overrides, config_name=command.verb, folder=folder)
+        for job in jobs_of(overrides):
+            compose(job, config_name=command.verb, folder=folder)
     finally:
         for path in tmp_path.glob("*.py"):
             sys.modules.pop(path.stem, None)
+
+
+def jobs_of(overrides: list[str]) -> list[list[str]]:
+    """Return the overrides of every job that a command starts."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    values = [
+        [f"{item.get_key_element()}={value}" for value in item.sweep_string_iterator()]
+        if item.is_sweep_override()
+        else [text]
+        for item, text in zip(parsed, overrides, strict=True)
+    ]
+    return [list(job) for job in itertools.product(*values)]
+
+
+def test_every_key_of_the_launcher_is_told_with_its_default() -> None:
+    text = (REPO / "docs/reference/launcher.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", text, re.MULTILINE))
+    keys = {field.name: field for field in dataclasses.fields(TorchrunLauncherConf) if field.name[0] != "_"}
+    assert sorted(told) == sorted(keys)
+    for key, value in vars(TorchrunLauncherConf()).items():
+        assert key[0] == "_" or yaml.safe_load(told[key]) == value, key
 
 
 def test_every_make_target_exists() -> None:
@@ -239,8 +267,9 @@ def test_every_key_that_a_page_names_exists(page: Path) -> None:
     groups = {key for key in known if "." not in key}
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     named = {code.partition("=")[0] for code in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+(?:=[^`\s]*)?)`", text)}
+    launcher = {f"hydra.launcher.{field.name}" for field in dataclasses.fields(TorchrunLauncherConf)}
     keys = {key for key in named if key.partition(".")[0] in groups and not key.startswith("model.visual")}
-    assert sorted(keys - known) == []
+    assert sorted(keys - known - launcher - HYDRA_KEYS) == []
 
 
 def test_pages_name_keys() -> None:

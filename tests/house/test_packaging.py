@@ -49,9 +49,15 @@ def test_the_wheel_holds_every_module_and_every_config(wheel: Path) -> None:
     modules = {path.relative_to(REPO).as_posix() for path in (REPO / "qvl").rglob("*.py")}
     configs = {f"qvl/{path.relative_to(REPO).as_posix()}" for path in (REPO / "conf").rglob("*.yaml")}
     weights = {path.relative_to(REPO).as_posix() for path in TINY.rglob("*") if path.is_file()}
+    launcher = {
+        path.relative_to(REPO / "launchers").as_posix()
+        for path in (REPO / "launchers/hydra_plugins").rglob("*")
+        if path.suffix in (".py", ".yaml")
+    }
     assert "qvl/conf/train.yaml" in configs
+    assert len(launcher) > 10
     assert len(configs) > 20
-    assert (modules | configs | weights) - names == set()
+    assert (modules | configs | weights | launcher) - names == set()
 
 
 def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
@@ -71,6 +77,20 @@ def test_the_installed_verb_composes_its_own_configuration(site: Path, tmp_path:
     job = run(sys.executable, "-m", "qvl.train", "recipe=stage2_lora", "--cfg", "job", cwd=tmp_path, path=site)
     assert "tuner_type: lora" in job
     assert [*tmp_path.iterdir()] == [], "showing a configuration leaves nothing behind"
+
+
+def test_hydra_finds_the_installed_launcher(site: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path = [path for path in sys.path if not path.endswith('launchers')]\n"
+        "from hydra.core.plugins import Plugins\n"
+        "from hydra.plugins.launcher import Launcher\n"
+        "found = [item for item in Plugins.instance().discover(Launcher) if item.__name__ == 'TorchrunLauncher']\n"
+        "sys.stdout.write(sys.modules[found[0].__module__].__file__)\n"
+    )
+    place = run(sys.executable, "-c", code, cwd=tmp_path, path=site)
+    assert Path(place).is_relative_to(site)
+    job = run(sys.executable, "-m", "qvl.train", "--cfg", "hydra", cwd=tmp_path, path=site)
+    assert "check: qvl.command:check_job" in job
 
 
 def test_the_console_scripts_start(site: Path, tmp_path: Path) -> None:
