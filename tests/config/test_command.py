@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
+from hydra_plugins.qvl_torchrun_launcher import _node
 from omegaconf import OmegaConf
 
+from qvl import command
 from qvl.command import compose, run, tidy
 from qvl.errors import ConfigError
 from qvl.schema import TrainConfig, register_schema
@@ -148,6 +151,19 @@ def test_eight_starts_in_one_second_get_eight_folders(tmp_path: Path) -> None:
     folders = {process.communicate()[0] for process in starts}
     assert len(folders) == 8
     assert all(Path(folder).is_dir() for folder in folders)
+
+
+def test_a_verb_that_a_scheduler_gives_several_devices_is_checked_and_goes_to_torchrun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked: list[int] = []
+    monkeypatch.setattr(_node, "this_node", lambda environ: SimpleNamespace(count=2, processes=4))
+    monkeypatch.setattr(_node, "run_on_node", lambda node, task, cfg: task.name)
+    monkeypatch.setattr(command, "check_job", lambda cfg, job, processes: checked.append(processes))
+    monkeypatch.setattr(HydraConfig, "get", lambda: None)
+    task = command._on_nodes(lambda cfg: pytest.fail("it ran here"), "qvl.train:main")
+    assert task(OmegaConf.create()) == "qvl.train:main"
+    assert checked == [8]
 
 
 def test_an_added_folder_is_used_by_compose(tmp_path: Path) -> None:
