@@ -11,6 +11,7 @@ import numpy as np
 from qvl.augmentation import Sample
 from qvl.conversation import BaseBuilder
 from qvl.data.preprocess import BasePreprocessor, KeepAll
+from qvl.records import Record
 
 __all__ = ["Augmentation", "RowSource"]
 
@@ -24,6 +25,9 @@ class Augmentation(Protocol):
 
     def __call__(self, sample: Sample, rng: np.random.Generator, *, progress: float = 0.0) -> Sample:
         """Return the sample as it is at some progress of the training."""
+
+    def refused(self, record: Record) -> tuple[str, ...]:
+        """Return the names of what leaves a record alone because of its words."""
 
     def check_task(self, mode: str) -> None:
         """Raise a ValueError if something in it is not safe for the rows of a mode."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,8 @@ from qvl.records import Record
 from qvl.training.encoding import ConversationEncoder
 
 __all__ = ["TurnLengths", "check_lengths", "measure"]
+
+_log = logging.getLogger(__name__)
 
 _LISTED = 50
 _LABEL_TOKENS = 32
@@ -149,8 +153,13 @@ def check_lengths(
 
 def _measure_part(number: int, dataset: TurnDataset, encoder: ConversationEncoder) -> PartLengths:
     part = dataset.parts[number]
-    steps = track(range(len(part.rows)), f"measuring {part.name}", transient=True)
-    pairs = [row_tokens(part, encoder, part.rows[row]) for row in steps]
+    pairs, refused = [], Counter[str]()
+    for row in track(range(len(part.rows)), f"measuring {part.name}", transient=True):
+        record = part.rows[row]
+        pairs.append(row_tokens(part, encoder, record))
+        refused.update(part.augmentation.refused(record) if part.augmentation else ())
+    for name, count in refused.items():
+        _log.info("%s: %s leaves %d of %d rows alone, for their words", part.name, name, count, len(part.rows))
     text, pictures = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     if part.builder.mode == "chat":
         return PartLengths(text, pictures, 0)

@@ -163,6 +163,12 @@ def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 20
 
 
+def test_a_job_holds_the_lock_of_its_device_itself_in_case_the_launcher_is_killed(tmp_path: Path) -> None:
+    queue, _ = make_queue(tmp_path, {0: f"ls -l /proc/$$/fd > held; {DONE}"}, slots=1, devices=("0",))
+    assert states(queue) == [State.COMPLETED]
+    assert f"-> {tmp_path}/locks/" in (tmp_path / "0/held").read_text()
+
+
 def test_devices_that_another_launcher_holds_are_waited_for(tmp_path: Path) -> None:
     locks = DeviceLocks(tmp_path / "locks")
     held = locks.take(("1",), timeout_s=0)

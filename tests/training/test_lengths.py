@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from qvl.augmentation import Compose, HorizontalFlip, Rotate
 from qvl.errors import RecordError
 from qvl.training.lengths import check_lengths, measure
 
@@ -66,3 +67,17 @@ def test_a_picture_that_no_model_can_be_shown_is_named_with_its_line(tmp_path, e
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(RecordError, match=r"rows\.jsonl:1: width: .*20000 x 1"):
         measure(make_turns(tmp_path / "rows.jsonl"), encoder)
+
+
+def test_rows_that_a_mirror_leaves_alone_are_counted(tmp_path, encoder, make_turns, caplog):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    rows = [
+        {"images": ["a.png"], "objects": [{"desc": desc, "bbox_2d": [0, 0, 9, 9]}], "width": 64, "height": 64}
+        for desc in ("screw, left", "screw", "the right one")
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    caplog.set_level("INFO", logger="qvl")
+    augmentation = Compose(transforms={"hflip": HorizontalFlip(), "rotate": Rotate()})
+    measure(make_turns(tmp_path / "rows.jsonl", augmentation=augmentation), encoder)
+    assert "rows: hflip leaves 2 of 3 rows alone, for their words" in caplog.text
+    assert "rotate" not in caplog.text

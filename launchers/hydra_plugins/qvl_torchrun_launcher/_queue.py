@@ -275,6 +275,7 @@ class Queue:
         devices = self._take(slot)
         if devices is None:
             return False
+        command = replace(command, descriptors=devices.descriptors)
         self.waiting.remove(job)
         self._idle.remove(slot)
         status = begin(job, slot, token=command.token, before=before)
