@@ -54,3 +54,15 @@ def test_a_pure_module_imports_numpy_shapely_and_pure_packages_only(path: Path) 
     own = {name.split(".")[1] for name in names if name.startswith("qvl.")}
     assert foreign == set()
     assert own - {*PURE, "errors"} == set()
+
+
+def test_the_launcher_knows_nothing_of_qvl_and_what_hydra_scans_is_light() -> None:
+    files = sorted((REPO / "launchers").rglob("*.py"))
+    assert len(files) > 20
+    assert not (REPO / "launchers/hydra_plugins/__init__.py").exists(), "other plugins live in this package too"
+    roots = {path: {name.partition(".")[0] for name in modules_of(path)} for path in files}
+    assert [path.name for path, names in roots.items() if "qvl" in names] == []
+    scanned = {path: names for path, names in roots.items() if not path.name.startswith("_")}
+    assert scanned
+    heavy = {"torch", "rich", "numpy", "submitit", "psutil"}
+    assert [path.name for path, names in scanned.items() if names & heavy] == []

@@ -187,6 +187,7 @@ class Sweep:
         finally:
             self.record.write(end)
             reporter.summary(queue.statuses)
+            reporter.note(f"sweep folder: {self.folder}")
         if interrupts.first is not None:
             raise SystemExit(interrupts.exit_code)
         returns = [reporter.result(job, queue.statuses.get(job.number)) for job in jobs]
