@@ -1,4 +1,4 @@
-"""One thread per process, and GPU tests only where there is a GPU."""
+"""One thread per process, long tests first, and GPU tests only where there is a GPU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ import os
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; more threads slow a small model down
+
+
+LONG = {"training": 0, "launchers": 1}
+"""Folders whose files take longest, in their order; all others come later."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let two processes begin with what takes longest, so that they end together."""
+    items.sort(key=lambda item: LONG.get(item.path.parent.name, len(LONG)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
