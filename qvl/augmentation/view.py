@@ -23,6 +23,7 @@ from qvl.geometry import (
     invert,
     rectangle,
     see,
+    transform,
     transform_all,
 )
 
@@ -109,7 +110,7 @@ class View:
         region = self._region_of_source()
         whole = are_within(shapes, region)
         moved = transform_all([shape for shape, is_whole in zip(shapes, whole, strict=True) if is_whole], self.matrix)
-        ready = iter(self._all_clamped(moved))
+        ready = map(self._clamped, moved)
         return tuple(
             Seen(next(ready), 1.0) if is_whole else self._see_part(shape, region, min_coverage)
             for shape, is_whole in zip(shapes, whole, strict=True)
@@ -144,14 +145,13 @@ class View:
         if seen.shape is None:
             return seen
         is_whole = seen.coverage >= 1 - _SAME_SHARE
-        mapped = transform_all([shape if is_whole else seen.shape], self.matrix)
-        return Seen(self._all_clamped(mapped)[0], 1.0 if is_whole else seen.coverage)
-
-    def _all_clamped(self, shapes: list[Shape]) -> list[Shape]:
-        return shapes if self.deferred else [self._clamped(shape) for shape in shapes]
+        mapped = transform(shape if is_whole else seen.shape, self.matrix)
+        return Seen(self._clamped(mapped), 1.0 if is_whole else seen.coverage)
 
     def _clamped(self, shape: Shape) -> Shape:
-        """Take away what rounding put beyond an edge of the canvas."""
+        """Take away what rounding put beyond an edge of the canvas, if it is one that cuts."""
+        if self.deferred:
+            return shape
         x1, y1, x2, y2 = shape.bounds()
         if x1 >= 0 and y1 >= 0 and x2 <= self.width and y2 <= self.height:
             return shape

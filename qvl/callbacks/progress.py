@@ -78,7 +78,7 @@ class ProgressFile(TrainerCallback):
 
     `step`, `max_steps`, `loss` (the newest that was logged), `steps_per_second` since this start, `eta_seconds`, and
     `gpu_memory_gb`, the most that the first process has held on its device in 10^9 bytes. What is not known is null.
-    A reader sees a whole file; nothing in qvl reads it.
+    A reader, such as the launcher or the report, sees a whole file.
     """
 
     def __init__(self, path: Path) -> None:

@@ -148,8 +148,7 @@ def are_within(shapes: Sequence[Shape], region: Points) -> list[bool]:
     lines = [outline(shape) for shape in shapes]
     points = np.concatenate(lines)
     starts = np.cumsum([0, *(len(line) for line in lines[:-1])])
-    nx, ny, offsets = np.array(planes).T
-    inside = (points[:, :1] * nx + points[:, 1:] * ny >= offsets).all(axis=1)
+    inside = (_depths(points, planes) >= 0).all(axis=1)
     within: list[bool] = np.logical_and.reduceat(inside, starts).tolist()
     return within
 
@@ -250,10 +249,16 @@ def _hold(planes: list[Plane], bounds: Bounds) -> bool:
 
 def _inwards(points: Points, planes: list[Plane]) -> npt.NDArray[np.float64]:
     """Return how far inside of each line each point lies, (P, K); what is on the line but for rounding is 0."""
-    nx, ny, offsets = np.array(planes).T
-    distances: npt.NDArray[np.float64] = points[:, :1] * nx + points[:, 1:] * ny - offsets
+    distances = _depths(points, planes)
     distances[np.abs(distances) <= _TOLERANCE] = 0.0
     return distances
+
+
+def _depths(points: Points, planes: list[Plane]) -> npt.NDArray[np.float64]:
+    """Return how far inside of each line each point lies, (P, K), as it was computed."""
+    nx, ny, offsets = np.array(planes).T
+    depths: npt.NDArray[np.float64] = points[:, :1] * nx + points[:, 1:] * ny - offsets
+    return depths
 
 
 def _pieces(line: Points, distances: npt.NDArray[np.float64]) -> Iterator[Polyline]:

@@ -11,7 +11,7 @@ from qvl.sweep.analysis import Analysis
 from qvl.sweep.job import Job
 from qvl.sweep.settings import tell_settings
 from qvl.sweep.statistics import Effect, Level
-from qvl.sweep.table import Column, make_table
+from qvl.sweep.table import Column, captions, make_table
 from qvl.sweep.words import tell_number, visible
 
 __all__ = ["render_markdown"]
@@ -49,14 +49,7 @@ def _jobs(analysis: Analysis) -> Iterator[str]:
     head = [columns[index].name for index in shown]
     body = [[row.cells[index].text for index in shown] for row in rows]
     yield _table(head, body, [columns[index].is_number for index in shown])
-    if analysis.best is not None:
-        direction = "highest" if analysis.higher_is_better else "lowest"
-        yield f"★ {direction} {_text(analysis.metric)}."
-    if analysis.same_before:
-        scores = ", ".join(f"{name} {tell_number(value)}" for name, value in analysis.same_before.items())
-        yield f"Before training, the same for all: {_text(scores)}."
-    for key, folder in analysis.folders.items():
-        yield f"{_text(key)}: paths in {_text(folder)}"
+    yield from map(_text, captions(analysis))
 
 
 def _is_chosen(column: Column, analysis: Analysis) -> bool:

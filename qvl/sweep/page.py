@@ -13,8 +13,7 @@ from qvl.sweep.markup import escape, link
 from qvl.sweep.pens import make_pens
 from qvl.sweep.sections import curves, effects, failed, pictures, running, troubles
 from qvl.sweep.style import SCRIPT, STYLE
-from qvl.sweep.table import Cell, Column, Row, make_table
-from qvl.sweep.words import tell_number
+from qvl.sweep.table import Cell, Column, Row, captions, make_table
 
 __all__ = ["render_page"]
 
@@ -82,7 +81,9 @@ def _jobs(analysis: Analysis, start: Path) -> str:
     head = "".join(_head(column, analysis) for column in columns)
     body = "\n".join(_row(row, columns, analysis, start) for row in rows)
     table = f"<table>\n<thead><tr>{head}<th>open</th></tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
-    return f'<div class="wide">{table}</div>\n{"".join(_below(analysis))}'
+    lines = captions(analysis, hint=" A click on a head sorts.")
+    below = "".join(f'<p class="quiet">{escape(line)}</p>' for line in lines)
+    return f'<div class="wide">{table}</div>\n{below}'
 
 
 def _head(column: Column, analysis: Analysis) -> str:
@@ -125,14 +126,3 @@ def _links(job: Job, start: Path) -> Iterator[str]:
             yield link(path, "log" if path.name == "launcher.log" else path.name, start=start)
     if any(path.parent != job.folder for path in job.files.logs):
         yield link(job.folder / "ranks", "ranks", start=start)
-
-
-def _below(analysis: Analysis) -> Iterator[str]:
-    if analysis.best is not None:
-        direction = "highest" if analysis.higher_is_better else "lowest"
-        yield f'<p class="quiet">★ {direction} {escape(analysis.metric)}. A click on a head sorts.</p>'
-    if analysis.same_before:
-        scores = ", ".join(f"{name} {tell_number(value)}" for name, value in analysis.same_before.items())
-        yield f'<p class="quiet">Before training, the same for all: {escape(scores)}.</p>'
-    for key, folder in analysis.folders.items():
-        yield f'<p class="quiet">{escape(key)}: paths in {escape(folder)}</p>'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -11,7 +11,7 @@ from qvl.sweep.job import Job
 from qvl.sweep.settings import as_number, short_names
 from qvl.sweep.words import tell_duration, tell_number, tell_speed
 
-__all__ = ["Cell", "Column", "Row", "make_table"]
+__all__ = ["Cell", "Column", "Row", "captions", "make_table"]
 
 BEST_MARK = "★"
 
@@ -74,6 +74,23 @@ def make_table(analysis: Analysis) -> tuple[tuple[Column, ...], tuple[Row, ...]]
     columns += [Column(f"{name} before", "before") for name in analysis.before]
     columns += [Column("time", "cost"), Column("speed", "cost")]
     return tuple(columns), tuple(_row(number, job, analysis) for number, job in enumerate(analysis.sweep.jobs))
+
+
+def captions(analysis: Analysis, *, hint: str = "") -> Iterator[str]:
+    """Yield the lines that stand under the table, as plain text.
+
+    Args:
+        analysis: What to tell.
+        hint: Stands behind the line about the star.
+    """
+    if analysis.best is not None:
+        direction = "highest" if analysis.higher_is_better else "lowest"
+        yield f"{BEST_MARK} {direction} {analysis.metric}.{hint}"
+    if analysis.same_before:
+        scores = ", ".join(f"{name} {tell_number(value)}" for name, value in analysis.same_before.items())
+        yield f"Before training, the same for all: {scores}."
+    for key, folder in analysis.folders.items():
+        yield f"{key}: paths in {folder}"
 
 
 def _row(number: int, job: Job, analysis: Analysis) -> Row:

@@ -19,10 +19,11 @@ from hydra_plugins.qvl_torchrun_launcher._status import FailureCause, State, Sta
 from hydra_plugins.qvl_torchrun_launcher.config import TorchrunLauncherConf
 from omegaconf import OmegaConf
 
-__all__ = ["Attempt", "Stop", "begin", "finish", "make_command", "prepare"]
+__all__ = ["Attempt", "Stop", "begin", "finish", "make_command", "prepare", "write_job_file"]
 
 LOG = "launcher.log"
 JOB_FILE = "job.yaml"
+PROGRESS = "progress.json"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Attempt:
     def look_at_progress(self) -> None:
         """Take note of a change of progress.json."""
         try:
-            changed = (self.job.folder / "progress.json").stat().st_mtime_ns
+            changed = (self.job.folder / PROGRESS).stat().st_mtime_ns
         except FileNotFoundError:
             return
         if changed != self.progress_ns:
@@ -85,9 +86,7 @@ def prepare(job: Job, task: Task) -> None:
     Raises:
         LauncherError: A value would not reach the ranks as it is.
     """
-    text = job_text(task.name, job.config, path=task.path)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(job.folder / JOB_FILE, text.encode(), mode=0o600)
+    write_job_file(job, task)
     if job.config.hydra.output_subdir is None:
         return
     records = {
@@ -100,6 +99,17 @@ def prepare(job: Job, task: Task) -> None:
     for name, node in records.items():
         content = OmegaConf.to_yaml(node).encode("utf-8", errors="backslashreplace")
         write_bytes(folder / f"{name}.yaml", content)
+
+
+def write_job_file(job: Job, task: Task) -> None:
+    """Write what the ranks of a job load, into its folder.
+
+    Raises:
+        LauncherError: A value would not reach the ranks as it is.
+    """
+    text = job_text(task.name, job.config, path=task.path)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(job.folder / JOB_FILE, text.encode(), mode=0o600)
 
 
 def make_command(
@@ -127,7 +137,7 @@ def begin(job: Job, slot: Slot, *, token: str | None, before: Status | None) -> 
     """Set aside what an earlier attempt left, and write down that a new one starts."""
     attempt = before.attempt + 1 if before else 1
     clear_attempt(job.folder)
-    (job.folder / "progress.json").unlink(missing_ok=True)
+    (job.folder / PROGRESS).unlink(missing_ok=True)
     if attempt > 1 and (job.folder / LOG).exists():
         (job.folder / LOG).replace(job.folder / f"launcher.{attempt - 1}.log")
     status = Status(

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra_plugins.qvl_torchrun_launcher._attempt import JOB_FILE, Attempt, Stop, begin, finish, make_command
+from hydra_plugins.qvl_torchrun_launcher._attempt import Attempt, Stop, begin, finish, make_command, write_job_file
 from hydra_plugins.qvl_torchrun_launcher._causes import PREEMPTED, dead_ranks, first_cause
 from hydra_plugins.qvl_torchrun_launcher._devices import HeldDevices, Slot, find_devices
 from hydra_plugins.qvl_torchrun_launcher._environment import available_cpus, threads_per_process
 from hydra_plugins.qvl_torchrun_launcher._errors import JobFailure, LauncherError
-from hydra_plugins.qvl_torchrun_launcher._job_file import job_text
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job, Task, fingerprint_of
 from hydra_plugins.qvl_torchrun_launcher._node_signals import Requests
 from hydra_plugins.qvl_torchrun_launcher._processes import (
@@ -35,7 +34,6 @@ from hydra_plugins.qvl_torchrun_launcher._status import (
     Status,
     read_json,
     read_status,
-    write_bytes,
     write_json,
 )
 from hydra_plugins.qvl_torchrun_launcher.config import TorchrunLauncherConf
@@ -148,8 +146,7 @@ def run_on_node(node: Node, task: Task, config: DictConfig, *, save_s: float = 2
         JobFailure: A rank failed, on this node or on another one; or the job was stopped.
     """
     job = _job(node, task, config)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(job.folder / JOB_FILE, job_text(task.name, job.config, path=task.path).encode(), mode=0o600)
+    write_job_file(job, task)
     become_subreaper()
     with Requests() as requests:
         attempt = _begin(node, job)

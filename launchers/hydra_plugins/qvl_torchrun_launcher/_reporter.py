@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
-from hydra_plugins.qvl_torchrun_launcher._attempt import Attempt
+from hydra_plugins.qvl_torchrun_launcher._attempt import PROGRESS, Attempt
 from hydra_plugins.qvl_torchrun_launcher._devices import Slot
 from hydra_plugins.qvl_torchrun_launcher._job_file import hydra_config
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job, initial_status
@@ -77,7 +78,7 @@ class Reporter:
 
     def _final_row(self, job: Job, status: Status | None) -> Row:
         row = self._row(job, status or _known(job))
-        return row if status else Row(**{**vars(row), "remark": "by an earlier run"} if job.is_done else vars(row))
+        return replace(row, remark="by an earlier run") if job.is_done and not status else row
 
     def _row(self, job: Job, status: Status, slot: Slot | None = None) -> Row:
         return Row(
@@ -92,10 +93,10 @@ class Reporter:
 
     def _running_row(self, attempt: Attempt) -> Row:
         row = self._row(attempt.job, attempt.status, attempt.slot)
-        progress = read_json(attempt.job.folder / "progress.json")
+        progress = read_json(attempt.job.folder / PROGRESS)
         remark = attempt.stop.reason if attempt.stop else ""
         seconds = time.monotonic() - attempt.begun
-        return Row(**{**vars(row), "progress": progress, "seconds": seconds, "remark": remark})
+        return replace(row, progress=progress, seconds=seconds, remark=remark)
 
 
 def label(jobs: Sequence[Job]) -> dict[int, str]:
