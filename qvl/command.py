@@ -258,11 +258,13 @@ def _on_nodes(main: Callable[[Any], object], name: str) -> Callable[[Any], objec
         from hydra_plugins.qvl_torchrun_launcher._jobs import Task
         from hydra_plugins.qvl_torchrun_launcher._node import run_on_node, this_node
 
+        from qvl.runtime import redact_command
+
         node = this_node(os.environ)
         if node is None:
             return main(cfg)
         check_job(cfg, HydraConfig.get(), node.count * node.processes)
-        return run_on_node(node, Task(name), cfg)
+        return run_on_node(node, Task(name), cfg, redact=redact_command)
 
     return task
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,12 @@ def main(cfg: Any) -> object:
     """Hand over to torchrun, as a verb does."""
     node = this_node(os.environ, processes=cfg.processes)
     assert node is not None
-    return run_on_node(node, Task("node_app:work", (str(Path(__file__).parent),)), cfg)
+    return run_on_node(node, Task("node_app:work", (str(Path(__file__).parent),)), cfg, redact=without_values)
+
+
+def without_values(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides as they may be written: `value` is a secret here."""
+    return ["value=***" if text.startswith("value=") else text for text in overrides]
 
 
 if __name__ == "__main__":

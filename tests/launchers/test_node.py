@@ -152,9 +152,10 @@ def two_nodes(folder: Path, *overrides: str) -> list[tuple[int, str]]:
 
 @pytest.mark.slow
 def test_the_ranks_of_two_nodes_meet(tmp_path: Path) -> None:
-    ends = two_nodes(tmp_path, "action=meet")
+    ends = two_nodes(tmp_path, "action=meet", "value=2")
     assert [code for code, _ in ends] == [0, 0], ends
-    assert read(tmp_path / "run/status.json")["return_value"] == 2
+    status = read(tmp_path / "run/status.json")
+    assert (status["return_value"], status["overrides"]) == (4, ["processes=1", "action=meet", "value=***"])
     assert read(tmp_path / "run/nodes/1/status.json")["state"] == "completed"
 
 

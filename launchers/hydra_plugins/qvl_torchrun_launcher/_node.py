@@ -6,7 +6,7 @@ submitit calls the task once on every node. The task hands over to `run_on_node`
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,14 @@ def this_node(environ: Mapping[str, str], *, processes: int | None = None) -> No
     )
 
 
-def run_on_node(node: Node, task: Task, config: DictConfig, *, save_s: float = 240.0) -> Any:
+def run_on_node(
+    node: Node,
+    task: Task,
+    config: DictConfig,
+    *,
+    redact: Callable[[Sequence[str]], Sequence[str]] = tuple,
+    save_s: float = 240.0,
+) -> Any:
     """Run a job under torchrun on this node, as its part if there are several; main thread only.
 
     The folder of the job is `hydra.runtime.output_dir`, on a disk that all nodes share; nodes other than the head keep
@@ -137,6 +144,7 @@ def run_on_node(node: Node, task: Task, config: DictConfig, *, save_s: float = 2
         node: From `this_node`.
         task: What every rank calls.
         config: As the task gets it; Hydra's own node is that of `HydraConfig`.
+        redact: Takes overrides and returns them as they may be written into the status.
         save_s: Seconds that the ranks get to save; less than the scheduler leaves before it kills.
 
     Returns:
@@ -146,6 +154,7 @@ def run_on_node(node: Node, task: Task, config: DictConfig, *, save_s: float = 2
         JobFailure: A rank failed, on this node or on another one; or the job was stopped.
     """
     job = _job(node, task, config)
+    job = replace(job, overrides=tuple(redact(job.overrides)))
     write_job_file(job, task)
     become_subreaper()
     with Requests() as requests:
