@@ -42,6 +42,8 @@ __all__ = ["check_job", "compose", "run", "tidy"]
 APPENDED = ("recipe", "debug", "hparams_search")
 """Groups that are no part of the defaults list; a later one wins over an earlier one."""
 
+ROWS = ".jsonl"
+
 REFUSED_OPTIONS = {
     "--base_config": "a recipe is chosen as recipe=NAME",
     "--config-path": "--config-dir FOLDER adds a folder of your own configs",
@@ -139,6 +141,7 @@ def check_job(cfg: DictConfig, job: DictConfig, processes: int) -> None:
 def tidy(overrides: Sequence[str]) -> list[str]:
     """Bring overrides into the form that Hydra wants.
 
+    `data=rows.jsonl` becomes `data=jsonl data.train.path=rows.jsonl`, without validation rows unless they are given.
     `recipe=x` and `debug=x` become `+recipe=x` and `+debug=x` and go to the front, the debug choice after the recipe,
     because what is appended later wins; `training.extra.x=1` becomes `++training.extra.x=1`.
 
@@ -151,7 +154,17 @@ def tidy(overrides: Sequence[str]) -> list[str]:
             raise ConfigError(f"command line: {group} is given {len(texts)} times ({', '.join(texts)}); choose one")
     front = [f"+{text.lstrip('+')}" for texts in appended.values() for text in texts]
     rest = [text for text in overrides if _key(text) not in APPENDED]
+    rest = [word for text in rest for word in _file_of_rows(text, overrides)]
     return [*front, *(f"++{text}" if text.startswith("training.extra.") else text for text in rest)]
+
+
+def _file_of_rows(text: str, overrides: Sequence[str]) -> list[str]:
+    """Return an override, or what a JSONL file in the place of a choice of `data` stands for."""
+    key, _, value = text.partition("=")
+    if key != "data" or not value.strip("'\"").endswith(ROWS):
+        return [text]
+    has_val = any(_key(other).startswith("data.val") for other in overrides)
+    return ["data=jsonl", f"data.train.path={value}", *([] if has_val else ["data.val=null"])]
 
 
 def _folders(added: Path | None) -> list[Path]:

@@ -68,6 +68,9 @@ def shell(*argv: str, cwd: Path, **environment: str) -> subprocess.CompletedProc
         (["recipe=a,b"], ["+recipe=a,b"]),
         (["training.extra.x=1"], ["++training.extra.x=1"]),
         (["+training.extra.x=1"], ["+training.extra.x=1"]),
+        (["data=a.jsonl"], ["data=jsonl", "data.train.path=a.jsonl", "data.val=null"]),
+        (["data='my rows.jsonl'"], ["data=jsonl", "data.train.path='my rows.jsonl'", "data.val=null"]),
+        (["data=a.jsonl", "data.val.path=b.jsonl"], ["data=jsonl", "data.train.path=a.jsonl", "data.val.path=b.jsonl"]),
         (["recipes=a", "x.recipe=a", "model=recipe"], ["recipes=a", "x.recipe=a", "model=recipe"]),
     ],
 )
