@@ -161,7 +161,7 @@ def test_a_verb_that_a_scheduler_gives_several_devices_is_checked_and_goes_to_to
 ) -> None:
     checked: list[int] = []
     monkeypatch.setattr(_node, "this_node", lambda environ: SimpleNamespace(count=2, processes=4))
-    monkeypatch.setattr(_node, "run_on_node", lambda node, task, cfg: task.name)
+    monkeypatch.setattr(_node, "run_on_node", lambda node, task, cfg, redact: task.name)
     monkeypatch.setattr(command, "check_job", lambda cfg, job, processes: checked.append(processes))
     monkeypatch.setattr(HydraConfig, "get", lambda: None)
     task = command._on_nodes(lambda cfg: pytest.fail("it ran here"), "qvl.train:main")
