@@ -9,6 +9,7 @@ from qvl.schema import RETIRED, RETIRED_SECTIONS, ConfigFiles, KeyNote, config_d
 
 PAGE = Path(__file__).parent / "reference" / "config.md"
 LONGEST_VALUE = 60
+DEEPEST_KEY = 4
 
 HEAD = """\
 # Configuration reference
@@ -66,8 +67,13 @@ def _head(files: ConfigFiles, config: str, *, is_default: bool) -> Iterator[str]
         yield f"Builds on `{_typed(base[0])}`.\n"
     chosen = [pair for entry in files.defaults(config) if isinstance(entry, dict) for pair in entry.items()]
     if chosen:
-        names = (f"`{group.split()[-1].lstrip('/')}={choice}`" for group, choice in chosen)
+        names = (f"`{_absolute(config, group.split()[-1])}={choice}`" for group, choice in chosen)
         yield f"Chooses {', '.join(names)}.\n"
+
+
+def _absolute(config: str, group: str) -> str:
+    """Return a group as it is typed; one without a slash in front lies in the group of the config."""
+    return group[1:] if group.startswith("/") else f"{config.rpartition('/')[0]}/{group}"
 
 
 def _typed(config: str) -> str:
@@ -92,7 +98,11 @@ def _description(files: ConfigFiles, config: str) -> Iterator[str]:
 def _table(notes: Mapping[str, KeyNote], meanings: Mapping[str, str]) -> Iterator[str]:
     """Yield a table of a file's keys; a key without a comment has the meaning that another file gives it."""
     inside = tuple(f"{note.key}." for note in notes.values() if note.value)
-    told = [note for note in notes.values() if note.value or note.comment]
+    told = [
+        note
+        for note in notes.values()
+        if note.comment or (note.value and note.key.count(".") < DEEPEST_KEY)  # deeper keys are data
+    ]
     shown = [note for note in told if not note.key.startswith(inside) and not note.key.endswith("_convert_")]
     if not shown:
         return

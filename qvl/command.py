@@ -44,6 +44,9 @@ APPENDED = ("recipe", "debug", "hparams_search")
 
 ROWS = ".jsonl"
 
+FREE = ("training.extra.", "labels.", "labels={")
+"""Begin overrides below which any key may stand."""
+
 REFUSED_OPTIONS = {
     "--base_config": "a recipe is chosen as recipe=NAME",
     "--config-path": "--config-dir FOLDER adds a folder of your own configs",
@@ -60,7 +63,13 @@ JOB_CONFIG_ERRORS = (ConfigCompositionException, OverrideParseException, SearchP
 """The part of it that a verb itself would not raise."""
 
 
-def run(main: Callable[[Any], object], *, config_name: str, schema: type = TrainConfig) -> None:
+def run(
+    main: Callable[[Any], object],
+    *,
+    config_name: str,
+    schema: type = TrainConfig,
+    instead: Callable[[Any], bool] | None = None,
+) -> None:
     """Run a verb from the command line; exit with 2 for a faulty configuration, with 1 for another error of qvl.
 
     With HYDRA_FULL_ERROR=1 in the environment errors come with their traceback instead.
@@ -69,15 +78,17 @@ def run(main: Callable[[Any], object], *, config_name: str, schema: type = Train
         main: Takes the composed and checked configuration.
         config_name: Primary config, such as train for conf/train.yaml.
         schema: Dataclass of the root configuration.
+        instead: Is asked first where there is one run: does something else that the configuration asks for, without a
+            folder of the run and without a launcher, and returns whether it did.
     """
     register_schema(schema, name=config_name)
     main = _on_nodes(main, f"qvl.{config_name}:main")
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        _run(main, config_name)
+        _run(main, config_name, instead)
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors to us instead of printing them
     try:
-        _run(_stop_on_error(main), config_name)
+        _run(_stop_on_error(main), config_name, instead)
     except (QvlError, LauncherError, JobFailure) as error:
         _stop(error)
     except KeyboardInterrupt:
@@ -143,7 +154,7 @@ def tidy(overrides: Sequence[str]) -> list[str]:
 
     `data=rows.jsonl` becomes `data=jsonl data.train.path=rows.jsonl`, without validation rows unless they are given.
     `recipe=x` and `debug=x` become `+recipe=x` and `+debug=x` and go to the front, the debug choice after the recipe,
-    because what is appended later wins; `training.extra.x=1` becomes `++training.extra.x=1`.
+    because what is appended later wins; `training.extra.x=1` becomes `++training.extra.x=1`, as all of FREE.
 
     Raises:
         ConfigError: A recipe or a debug choice is given twice.
@@ -155,7 +166,7 @@ def tidy(overrides: Sequence[str]) -> list[str]:
     front = [f"+{text.lstrip('+')}" for texts in appended.values() for text in texts]
     rest = [text for text in overrides if _key(text) not in APPENDED]
     rest = [word for text in rest for word in _file_of_rows(text, overrides)]
-    return [*front, *(f"++{text}" if text.startswith("training.extra.") else text for text in rest)]
+    return [*front, *(f"++{text}" if text.startswith(FREE) else text for text in rest)]
 
 
 def _file_of_rows(text: str, overrides: Sequence[str]) -> list[str]:
@@ -179,7 +190,7 @@ def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
-def _run(main: Callable[[Any], object], config_name: str) -> None:
+def _run(main: Callable[[Any], object], config_name: str, instead: Callable[[Any], bool] | None) -> None:
     args = _read_arguments(sys.argv[1:])
     overrides = [*tidy(args.overrides), *_mode(args.overrides, is_sweep=args.multirun)]
     sys.argv[1:] = [*(text for text in sys.argv[1:] if text not in args.overrides), *overrides]
@@ -192,8 +203,10 @@ def _run(main: Callable[[Any], object], config_name: str) -> None:
     if not only_shows:
         _check_ranks(overrides)
     if not only_shows and not (args.multirun or _sweeps(overrides)):
-        _check_files(*_compose(overrides, args.config_name or config_name, folder))
-        decorate(main)()
+        cfg, origins = _compose(overrides, args.config_name or config_name, folder)
+        _check_files(cfg, origins)
+        if instead is None or not instead(cfg):
+            decorate(main)()
         return
     expected = CONFIG_ERRORS if only_shows else JOB_CONFIG_ERRORS
     try:

@@ -16,8 +16,11 @@ from qvl.conversation.messages import Message, build_messages
 from qvl.conversation.parse import ParsedAnswer, parse_answer
 from qvl.conversation.reader import MAX_IMAGES
 from qvl.conversation.render import as_text, render_answer, text_objects, written_objects
+from qvl.conversation.summary import IRRELEVANT, SummaryWriter
+from qvl.conversation.token_counts import TokenCounter
 
 __all__ = [
+    "IRRELEVANT",
     "MAX_IMAGES",
     "NUMBER_LIMIT",
     "BaseBuilder",
@@ -30,7 +33,9 @@ __all__ = [
     "PixelObjects",
     "Prompts",
     "SummaryBuilder",
+    "SummaryWriter",
     "TextObject",
+    "TokenCounter",
     "as_text",
     "build_messages",
     "parse_answer",

@@ -23,12 +23,15 @@ class Refused:
         code: Short stable name, to count and to filter by.
         message: What came and what was allowed.
         came: The value itself, as JSON, for whoever mends it.
+        kind: What is lost, where that is not what its place says (`BaseSource.read` yields rows, an `Annotated` holds
+            objects): `object` for one whose picture is not in the source, `archive_member`.
     """
 
     where: str
     code: str
     message: str
     came: object = None
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +44,22 @@ class Annotation:
         parts: One flat list x1, y1, x2, y2, ... a part; several where an object is seen in pieces. Numbers may lie
             outside the picture, boxes may be reversed or empty: the pipeline repairs or refuses them.
         where: Its place in the source.
-        attributes: Further words, in the order in which they are to be written.
+        attributes: Further words, in the order in which they are to be written; several values of one attribute are
+            joined by `|`.
         supercategory: The group of the category, "" without one.
         crowd: Whether it stands for many objects at once.
+        verbatim: Whether the values of `attributes` stand in the description as they are: `,`, `|` and `=` inside
+            printed text too, which part a description.
     """
 
     label: str
     kind: ShapeKind
     parts: tuple[tuple[float, ...], ...]
     where: str
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     supercategory: str = ""
     crowd: bool = False
+    verbatim: bool = False
 
 
 @dataclass(frozen=True, slots=True)

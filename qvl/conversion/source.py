@@ -24,11 +24,13 @@ class BaseSource(ABC):
 
     Attributes:
         suffixes: Endings of the annotation files, lower case.
+        template: How a description is written if the user does not say, see `DescriptionTemplate`.
         path: The annotation file, or a folder with any number of them.
         images: Folder that relative paths of pictures start from.
     """
 
     suffixes: tuple[str, ...] = (".json",)
+    template: str = "{category}"
 
     def __init__(self, *, path: str, images: str | None = None) -> None:
         """Say where the annotations lie; nothing is read yet.

@@ -1,7 +1,8 @@
-"""Prompt schemes; their texts live in conf/prompts."""
+"""Prompt schemes and domain packs; their texts live in conf/prompts."""
 
 from __future__ import annotations
 
+from qvl.prompts.domain import DomainPack
 from qvl.prompts.scheme import PromptScheme
 
-__all__ = ["PromptScheme"]
+__all__ = ["DomainPack", "PromptScheme"]

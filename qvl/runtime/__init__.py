@@ -9,6 +9,7 @@ from qvl.runtime.files import (
     discard,
     locked,
     replace_folder,
+    rewritten,
     sha256_of,
     sync_tree,
     write_bytes,
@@ -16,7 +17,7 @@ from qvl.runtime.files import (
     write_lines,
     write_text,
 )
-from qvl.runtime.images import check_image, image_size, open_image, open_pixels
+from qvl.runtime.images import ImageHeader, check_image, image_header, image_size, open_image, open_pixels, open_preview
 from qvl.runtime.logging import configure as configure_logging
 from qvl.runtime.manifest import (
     DataDigest,
@@ -36,6 +37,7 @@ __all__ = [
     "ChecksumFault",
     "DataDigest",
     "GitState",
+    "ImageHeader",
     "Rank",
     "RunManifest",
     "check_image",
@@ -45,16 +47,19 @@ __all__ = [
     "discard",
     "gathered",
     "git_state",
+    "image_header",
     "image_size",
     "locked",
     "open_image",
     "open_pixels",
+    "open_preview",
     "rank_from_environment",
     "redact_arguments",
     "redact_command",
     "redact_text",
     "redact_yaml",
     "replace_folder",
+    "rewritten",
     "rng",
     "secret_values",
     "sha256_of",

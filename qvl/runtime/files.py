@@ -11,13 +11,14 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 __all__ = [
     "SET_ASIDE",
     "discard",
     "locked",
     "replace_folder",
+    "rewritten",
     "sha256_of",
     "sync_tree",
     "write_bytes",
@@ -47,10 +48,25 @@ def write_lines(path: Path, lines: Iterable[bytes], *, sync: bool = True) -> Non
     Raises:
         OSError: The folder is missing, read-only or full; the old file is still there and nothing is left over.
     """
+    with rewritten(path, sync=sync) as file:
+        file.writelines(lines)
+
+
+@contextmanager
+def rewritten(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+    """Give a file to write into that takes the place of `path` in one step when the block ends, see `write_lines`.
+
+    Args:
+        path: The file; an error inside the block leaves the old one as it was.
+        sync: False does not wait for the disk.
+
+    Raises:
+        OSError: As `write_lines`.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.writelines(lines)
+            yield file
             file.flush()
             if sync:
                 os.fsync(file.fileno())

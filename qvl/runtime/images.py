@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,17 @@ from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
 from qvl.errors import RecordError
 from qvl.runtime.jpeg import coded_ends, with_padding
 
-__all__ = ["FORMATS", "MAX_PIXELS", "check_image", "image_size", "open_image", "open_pixels"]
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "ImageHeader",
+    "check_image",
+    "image_header",
+    "image_size",
+    "open_image",
+    "open_pixels",
+    "open_preview",
+]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 Pixels = npt.NDArray[np.uint8]
@@ -54,6 +65,26 @@ _FAULTS = (  # what Pillow raises on damaged files
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What the header of a picture says.
+
+    Attributes:
+        width: Pixels across as they are stored, before the picture is turned upright.
+        height: Pixels down as they are stored.
+        orientation: EXIF orientation, 1 to 8; 1 where there is none, and for TIFF, whose sizes are upright ones.
+    """
+
+    width: int
+    height: int
+    orientation: int
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """(width, height) of the picture that `open_image` gives."""
+        return (self.height, self.width) if self.orientation in _SIDEWAYS else (self.width, self.height)
 
 
 def open_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -98,6 +129,30 @@ def open_pixels(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         return np.array(_upright(image, Path(path)))
 
 
+def open_preview(path: str | Path, *, side: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Open a picture small and in grey, for a rough look: upright, of a JPEG file only an eighth of the pixels or so.
+
+    Args:
+        path: As for `open_image`.
+        side: Pixels that both sides keep at least, if the picture has them.
+        max_pixels: Most pixels that a file may have.
+
+    Returns:
+        A picture of mode L; its size is not that of the file.
+
+    Raises:
+        RecordError: As `open_image`; the end of a JPEG file is not looked at as closely.
+    """
+    with _opened(Path(path), max_pixels) as image:
+        if image.format not in _JPEG:
+            return _upright(image, Path(path)).convert("L")
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        image.draft("L", (side, side))
+        turn = _TRANSPOSE.get(_orientation(image, Path(path)))
+        grey = image.convert("L")
+        return grey if turn is None else grey.transpose(turn)
+
+
 def check_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Decode a picture wholly and look for damage that decoders pass over; costs up to twice `open_image`.
 
@@ -134,9 +189,18 @@ def image_size(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[int, 
     Raises:
         RecordError: The file is missing, of another format, has a damaged header or more than `max_pixels` pixels.
     """
+    return image_header(path, max_pixels=max_pixels).upright
+
+
+def image_header(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> ImageHeader:
+    """Return the size as it is stored and the orientation, from the header only.
+
+    Raises:
+        RecordError: As `image_size`.
+    """
     with _opened(Path(path), max_pixels) as image:
-        width, height = image.size
-        return (height, width) if _orientation(image, Path(path)) in _SIDEWAYS else (width, height)
+        orientation = _orientation(image, Path(path))
+        return ImageHeader(*image.size, orientation if orientation in _TRANSPOSE else 1)
 
 
 @contextmanager

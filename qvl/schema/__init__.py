@@ -5,6 +5,7 @@ from qvl.schema.explain import explain, reason, unknown_key
 from qvl.schema.files import find_missing_files
 from qvl.schema.findings import find_strange_keys, tell
 from qvl.schema.groups import (
+    ConvertConfig,
     DataConfig,
     DeepspeedConfig,
     EvaluationConfig,
@@ -15,6 +16,7 @@ from qvl.schema.groups import (
     TrainConfig,
     TrainingConfig,
     TunerConfig,
+    ValidateConfig,
     VisualizeConfig,
 )
 from qvl.schema.keys import RETIRED, RETIRED_SECTIONS, advice, missing_keys, nearest, unknown_keys
@@ -26,6 +28,7 @@ __all__ = [
     "RETIRED",
     "RETIRED_SECTIONS",
     "ConfigFiles",
+    "ConvertConfig",
     "DataConfig",
     "DeepspeedConfig",
     "EvaluationConfig",
@@ -40,6 +43,7 @@ __all__ = [
     "TrainConfig",
     "TrainingConfig",
     "TunerConfig",
+    "ValidateConfig",
     "VisualizeConfig",
     "advice",
     "check",

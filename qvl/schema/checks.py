@@ -18,13 +18,19 @@ from qvl.schema.keys import advice
 __all__ = ["Problem", "check", "find_problems"]
 
 ALLOWED: dict[str, tuple[str, ...]] = {
+    "bad_objects": ("drop", "refuse"),
+    "crowd": ("drop", "keep"),
     "data.batching": ("random", "exact", "grouped"),
     "data.check_images": ("decode", "header"),
     "data.emit_norm": ("none", "norm100", "norm1000"),
     "data.object_order": ("tlbr", "center", "none"),
     "data.on_overlength": ("error", "drop"),
+    "exif": ("auto", "upright", "raw"),
     "model.attn_impl": ("sdpa", "flash_attention_2", "eager"),
     "model.torch_dtype": ("float32", "bfloat16"),
+    "multi_part": ("box", "split", "largest"),
+    "pictures": ("link", "copy", "reference"),
+    "shapes": ("annotated", "boxes"),
     "training.eval_strategy": ("steps", "epoch", "no"),
     "training.metric_for_best_model": ("eval_loss", "eval_token_acc"),
     "training.save_strategy": ("steps", "epoch", "best", "no"),
@@ -40,6 +46,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "augment_prob": (0, 1),
     "data.images_per_user_turn": (1, INFINITE),
     "data.max_objects": (1, INFINITE),
+    "draws": (1, INFINITE),
     "epoch": (0, INFINITE),
     "evaluation.batch_size": (1, INFINITE),
     "evaluation.line_tolerance": (1e-9, 1000),
@@ -52,9 +59,24 @@ RANGES: dict[str, tuple[float, float]] = {
     "model.max_pixels": (1, INFINITE),
     "model.min_pixels": (1, INFINITE),
     "model.side_factor": (1, INFINITE),
+    "near_duplicates": (0, 6),
     "num_samples": (1, INFINITE),
+    "num_worst": (0, INFINITE),
+    "processes": (1, INFINITE),
+    "point_size": (1e-9, INFINITE),
+    "progress": (0, 1),
+    "resize.max_pixels": (1, INFINITE),
+    "resize.min_pixels": (1, INFINITE),
+    "resize.side_factor": (1, INFINITE),
+    "rows": (1, INFINITE),
     "seed": (0, 2**32 - 1),
+    "show_prompt": (0, INFINITE),
+    "split.seed": (0, INFINITE),
+    "split.test": (0, 1),
+    "split.val": (0, 1),
     "threshold": (1e-9, 1),
+    "tiny.train": (0, INFINITE),
+    "tiny.val": (0, INFINITE),
     "training.adam_beta2": (0, 1),
     "training.aligner_lr": (0, INFINITE),
     "training.dataloader_num_workers": (0, INFINITE),
@@ -75,6 +97,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "tuner.lora_alpha": (1, INFINITE),
     "tuner.lora_dropout": (0, 0.999),
     "tuner.lora_rank": (1, INFINITE),
+    "twins": (0.5, 1),
 }
 """Keys whose value is a finite number between two bounds, both allowed; null is allowed where the schema has it."""
 
@@ -118,8 +141,8 @@ def find_problems(cfg: DictConfig, *, world_size: int) -> list[Problem]:
         cfg: Composed configuration without missing values.
         world_size: Number of processes that will train.
     """
-    if "training" not in cfg:  # a verb that only has numbers and paths
-        return list(_numbers(cfg))
+    if "training" not in cfg:  # a verb that only has names, numbers and paths
+        return [*_names(cfg), *_numbers(cfg)]
     problems = [*_nodes(cfg), *_names(cfg), *_numbers(cfg)]
     if problems:
         return problems
@@ -148,9 +171,11 @@ def _nodes(cfg: DictConfig) -> Iterator[Problem]:
 
 def _names(cfg: DictConfig) -> Iterator[Problem]:
     for key, allowed in ALLOWED.items():
-        value = OmegaConf.select(cfg, key)
-        if value in allowed:
+        section, _, name = key.rpartition(".")
+        node = OmegaConf.select(cfg, section) if section else cfg
+        if not OmegaConf.is_dict(node) or name not in node or node[name] in allowed:
             continue
+        value = node[name]
         close = difflib.get_close_matches(str(value), allowed, n=1)
         meant = 'write "no" in quotes, YAML reads a bare no as false' if value == "False" and "no" in allowed else ""
         meant = meant or (f"did you mean {close[0]}?" if close else "")

@@ -137,6 +137,11 @@ def _no_group(found: re.Match[str], error: HydraException, files: ConfigFiles) -
     return f"{files.place(config)}: there is no group {group}{meant}"
 
 
+def _not_chosen(found: re.Match[str], error: HydraException, files: ConfigFiles) -> str:
+    group = found.group(1)
+    return f"{TYPED}: {group}: nothing is chosen; add {group}=NAME, one of: {', '.join(files.choices(group))}"
+
+
 def _twice(found: re.Match[str], error: HydraException, files: ConfigFiles) -> str:
     return f"{TYPED}: {found.group(1)} is chosen more than once; choose it once, without a plus"
 
@@ -156,6 +161,7 @@ _RULES: tuple[tuple[str, Callable[[re.Match[str], HydraException, ConfigFiles], 
     (r"In '([^']+)': (\w+) raised while composing config:\n(.*)", _in_file),
     (r"Ambiguous value for argument '(.*?)'\n", _sweep),
     (r"Sweep parameters '(.*?)' requires", _sweep),
+    (r"\s*You must specify '([^']+)'", _not_chosen),
     (r"Multiple values for (\S+)\. ", _twice),
     (r"(\S+) appears more than once in the final defaults list", _twice),
     (r"\s*Could not append to config\. An item is already at '([^']+)'", _exists),

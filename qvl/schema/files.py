@@ -22,7 +22,7 @@ def find_missing_files(cfg: DictConfig) -> list[Problem]:
     Args:
         cfg: Composed configuration without missing values.
     """
-    if "training" not in cfg:
+    if "data" not in cfg:
         return []
     return [Problem(key, f"there is no file {path}") for key, path in _named_files(cfg) if not Path(path).is_file()] + [
         Problem(key, f"there is no folder {path}") for key, path in _named_folders(cfg) if not Path(path).is_dir()
@@ -43,7 +43,7 @@ def _named_folders(cfg: DictConfig) -> Iterator[tuple[str, str]]:
     path = str(cfg.model.path)
     if path.startswith(("/", ".", "~")):
         yield "model.path", path
-    resumed = cfg.training.resume_from_checkpoint
+    resumed = OmegaConf.select(cfg, "training.resume_from_checkpoint")
     if resumed not in (None, "latest"):
         yield "training.resume_from_checkpoint", str(resumed)
 

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 __all__ = [
+    "ConvertConfig",
     "DataConfig",
     "DeepspeedConfig",
     "EvaluationConfig",
@@ -15,9 +16,13 @@ __all__ = [
     "HealthConfig",
     "ModelConfig",
     "PathsConfig",
+    "ResizeConfig",
+    "SplitConfig",
+    "TinyConfig",
     "TrainConfig",
     "TrainingConfig",
     "TunerConfig",
+    "ValidateConfig",
     "VisualizeConfig",
 ]
 
@@ -163,6 +168,7 @@ class TrainConfig:
     augment_prob: float = MISSING
     global_max_length: int = MISSING
     optimized_metric: str | None = None
+    show_prompt: int | None = None
     trusted_targets: list[str] = field(default_factory=list)
 
 
@@ -181,12 +187,99 @@ class FuseConfig:
 
 
 @dataclass
-class VisualizeConfig:
-    """Everything that `conf/visualize.yaml` may hold."""
+class ResizeConfig:
+    """Node `resize` of `conf/convert.yaml`: to which size pictures are brought."""
 
-    predictions: str = MISSING
+    max_pixels: int | None = None
+    min_pixels: int = MISSING
+    side_factor: int = MISSING
+
+
+@dataclass
+class SplitConfig:
+    """Node `split` of `conf/convert.yaml`: which rows are for what."""
+
+    val: float = MISSING
+    test: float = MISSING
+    by: str = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class TinyConfig:
+    """Node `tiny` of `conf/convert.yaml`: rows of the tiny files."""
+
+    train: int = MISSING
+    val: int = MISSING
+
+
+@dataclass
+class ConvertConfig:
+    """Everything that `conf/convert.yaml` and the group `source` may hold."""
+
+    source: Any = MISSING
+    out: str = MISSING
+    overwrite: bool = MISSING
+    desc: str | None = None
+    labels: Any = field(default_factory=dict)
+    drop: list[str] = field(default_factory=list)
+    bad_objects: str = MISSING
+    shapes: str = MISSING
+    multi_part: str = MISSING
+    point_size: float | None = None
+    crowd: str = MISSING
+    canonical: bool = MISSING
+    exif: str = MISSING
+    pictures: str = MISSING
+    resize: ResizeConfig = field(default_factory=ResizeConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    tiny: TinyConfig = field(default_factory=TinyConfig)
+    near_duplicates: int | None = None
+    summary: Any = None
+    trusted_targets: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ValidateConfig:
+    """Everything that `conf/validate.yaml` and its groups may hold."""
+
+    model: ModelConfig = MISSING
+    data: DataConfig = MISSING
+    prompts: Any = MISSING
+    paths: PathsConfig = MISSING
+    out: str = MISSING
+    images: str = MISSING
+    lengths: bool = MISSING
+    global_max_length: int = MISSING
+    twins: float | None = None
+    fix: str | None = None
+    drop_rest: bool = MISSING
+    num_worst: int = MISSING
+    processes: int | None = None
+    seed: int = MISSING
+    trusted_targets: list[str] = field(default_factory=list)
+
+
+@dataclass
+class VisualizeConfig:
+    """Everything that `conf/visualize.yaml` and its groups may hold."""
+
+    model: ModelConfig = MISSING
+    data: DataConfig = MISSING
+    augmentation: Any = MISSING
+    prompts: Any = MISSING
+    paths: PathsConfig = MISSING
+    predictions: str | None = None
     out: str | None = None
     num_samples: int = MISSING
     threshold: float = MISSING
     line_tolerance: float = MISSING
     worst_first: bool = MISSING
+    split: str = MISSING
+    rows: list[int] | None = None
+    views: list[str] = MISSING
+    draws: int = MISSING
+    augment_prob: float = MISSING
+    progress: float | None = None
+    seed: int = MISSING
+    trusted_targets: list[str] = field(default_factory=list)

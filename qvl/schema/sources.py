@@ -142,6 +142,8 @@ class ConfigFiles:
         """Return every key that qvl's own files give the primary config, with the names of the groups."""
         own = ConfigFiles(self.own, root=self.root)
         groups = {config.partition("/")[0] for config in own.configs() if "/" in config} if own.declared() else set()
+        if self.root != "train":  # whose recipes and debug choices stand in no list
+            groups &= {group.partition("/")[0] for group in own.declared()}
         configs = [config for config in own.configs() if config == self.root or config.partition("/")[0] in groups]
         return groups.union(*(own.notes(config) for config in configs))
 
@@ -192,8 +194,9 @@ class Origins:
         self.typed = tuple(typed)
         declared = files.declared()
         chosen = [(group, name) for group, names in choices.items() for name in _names(names)]
-        appended = [f"{group}/{name}" for group, name in reversed(chosen) if group not in declared]
-        built = [f"{group}/{name}" for group, name in chosen if group in declared]
+        inner = {group for group, _ in chosen if group.partition("/")[0] in declared}  # prompts/domain with prompts
+        appended = [f"{group}/{name}" for group, name in reversed(chosen) if group not in inner]
+        built = [f"{group}/{name}" for group, name in chosen if group in inner]
         self.configs = [*appended, files.root, *(step for config in built for step in (config, *files.base(config)))]
 
     def place(self, key: str) -> str:
