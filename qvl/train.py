@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -31,12 +32,17 @@ def main(cfg: Any) -> float | None:
 
     Returns:
         The score that `optimized_metric` names, in the first process and if it names one.
+
+    Raises:
+        QvlError: Something in the configuration, the data or the model cannot be used.
     """
     from qvl.data import Ledger
     from qvl.models import names_own
     from qvl.runtime import configure_logging, rank_from_environment
     from qvl.training import earlier_result, write_result
 
+    if cfg.show_prompt is not None:
+        raise ConfigError("show_prompt: shows one configuration and trains nothing; give every key one value")
     folder = Path(HydraConfig.get().runtime.output_dir)
     rank = rank_from_environment()
     configure_logging("INFO", rank.rank)
@@ -58,6 +64,58 @@ def main(cfg: Any) -> float | None:
         _show(folder, result)
         return _optimized(cfg.optimized_metric, result)
     return None
+
+
+def show_prompt(cfg: Any) -> bool:
+    """Print a user turn as the model is given it, if the configuration asks for that.
+
+    Of the model only the tokenizer and the picture processor are loaded, nothing is trained and nothing is left behind
+    but data that `data.prepare` makes.
+
+    Args:
+        cfg: Composed and checked configuration, see `qvl.schema.TrainConfig`.
+
+    Returns:
+        Whether it did.
+
+    Raises:
+        ConfigError: There is no such turn.
+        RecordError: One of its rows cannot be used.
+    """
+    if cfg.show_prompt is None:
+        return False
+    from qvl.models import resolve_model
+    from qvl.runtime import configure_logging, rank_from_environment
+    from qvl.training import load_encoder, render_view, view_turn
+
+    rank = rank_from_environment()
+    if rank.is_main:
+        configure_logging("WARNING", rank.rank)
+        make = _builder(cfg)
+        prompts = make(cfg.prompts)
+        context = build_context(cfg, prompts=prompts, augmentation=make(cfg.augmentation))
+        turn = _turn(cfg, context)
+        texts = [prompts.system, prompts.user]
+        with TemporaryDirectory() as folder:
+            path = resolve_model(cfg.model.path, run_folder=Path(folder), prompts=texts, seed=cfg.seed)
+            encoder = load_encoder(path, model_type=cfg.model.model_type, form=context.form)
+        view = view_turn(turn, encoder)
+        Console().print(render_view(view, limit=cfg.global_max_length), soft_wrap=True)
+    return True
+
+
+def _turn(cfg: Any, context: Any) -> Any:
+    """Return the user turn that is to be shown; faults of other rows do not matter to it."""
+    make = _builder(cfg)
+    if cfg.data.prepare is not None:
+        make(cfg.data.prepare).prepare()
+    train = make(cfg.data.train, context=context)
+    fatal = [finding for finding in train.check(images="off") if finding.fatal]
+    if fatal:
+        _log.warning("%s (and %d more findings); qvl.validate lists them all", fatal[0], len(fatal) - 1)
+    if cfg.show_prompt >= len(train):
+        raise ConfigError(f"show_prompt: there is no user turn {cfg.show_prompt}, the last one is {len(train) - 1}")
+    return train[cfg.show_prompt]
 
 
 def _builder(cfg: Any) -> Callable[..., Any]:
@@ -136,7 +194,8 @@ def _show(folder: Path, result: Any) -> None:
         table.add_column(column, justify="left" if not column else "right")
     for name, label in _LABELS.items():
         values = [metrics.get(name) for metrics in (result.before, result.after)]
-        table.add_row(label, *("-" if value is None else f"{value:.3f}" for value in values))
+        if name == "loss" or any(value is not None for value in values):  # summaries and chat have no objects to score
+            table.add_row(label, *("-" if value is None else f"{value:.3f}" for value in values))
     console = Console()
     console.print(table)
     console.print(f"run folder   {folder}", soft_wrap=True)
@@ -157,7 +216,7 @@ _LABELS = {
 
 def cli() -> None:
     """Run the verb from the command line."""
-    run(main, config_name="train")
+    run(main, config_name="train", instead=show_prompt)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Data sets for training and evaluation."""
 
+from qvl.data.add_summary import AddSummary
 from qvl.data.dataset import FusionDataset, JsonlDataset, TurnDataset
 from qvl.data.demo import DemoScenes
 from qvl.data.form import TurnFormat
@@ -9,16 +10,22 @@ from qvl.data.part import SampleContext, SourcePart, Turn
 from qvl.data.plan import EpochPlan, Ticket
 from qvl.data.preflight import check_all
 from qvl.data.preprocess import BasePreprocessor, KeepAll
+from qvl.data.rows import IMAGE_CHECKS, CheckedRows, LeftOut, Looked, changed_files
 from qvl.data.source import RowSource
 
 __all__ = [
+    "IMAGE_CHECKS",
+    "AddSummary",
     "BasePreprocessor",
+    "CheckedRows",
     "DemoScenes",
     "EpochPlan",
     "FusionDataset",
     "JsonlDataset",
     "KeepAll",
     "Ledger",
+    "LeftOut",
+    "Looked",
     "RowSource",
     "SampleContext",
     "SourcePart",
@@ -26,6 +33,7 @@ __all__ = [
     "Turn",
     "TurnDataset",
     "TurnFormat",
+    "changed_files",
     "check_all",
     "write_mix",
 ]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from qvl.data.part import SampleContext, SourcePart, Turn
 from qvl.data.plan import EpochPlan, Ticket, num_turns, plan_epoch
 from qvl.data.preprocess import BasePreprocessor
+from qvl.data.rows import changed_files
 from qvl.data.source import RowSource
 from qvl.errors import RecordError
 from qvl.fusion import SourceSpec
-from qvl.records import Finding, Source
-from qvl.runtime.checksums import CHECKSUMS_NAME, verify_checksums
+from qvl.records import Finding
 
 __all__ = ["FusionDataset", "JsonlDataset", "TurnDataset"]
 
@@ -53,8 +52,7 @@ class TurnDataset:
             images: `decode`, which also reads the checksums, `header` or `off`.
         """
         findings = [finding for part in self.parts for finding in part.rows.check(images=images)]
-        lists = {Path(part.rows.root) / CHECKSUMS_NAME for part in self.parts} if images == "decode" else set()
-        return [*findings, *(fault for path in sorted(lists) if path.is_file() for fault in _changed_files(path))]
+        return [*findings, *(changed_files(part.rows.root for part in self.parts) if images == "decode" else ())]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that plain numbers mean, in this process."""
@@ -157,11 +155,3 @@ class FusionDataset(TurnDataset):
         if not context.training:
             used = [source for source in used if source.role == "target"]
         super().__init__(used, context=context, shuffle=shuffle)
-
-
-def _changed_files(path: Path) -> list[Finding]:
-    """Return what no longer agrees with a list of checksums."""
-    return [
-        Finding(fault.code, Source(str(path), fault.line), fault.name, fault.message)
-        for fault in verify_checksums(path)
-    ]

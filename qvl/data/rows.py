@@ -15,14 +15,34 @@ from rich.progress import track
 from qvl.data.preprocess import BasePreprocessor
 from qvl.errors import RecordError
 from qvl.records import Finding, JsonlFile, Record, Source, record_as, validate_as
+from qvl.runtime.checksums import CHECKSUMS_NAME, verify_checksums
 from qvl.runtime.images import check_image, image_size
 
-__all__ = ["CheckedRows", "LeftOut"]
+__all__ = ["IMAGE_CHECKS", "CheckedRows", "LeftOut", "Looked", "changed_files"]
 
 _UNREADABLE = ("bad_json", "bad_utf8")
 IMAGE_CHECKS = ("decode", "header", "off")
 _BLOCK = 512
 """Rows whose records are held at once while their pictures are looked at."""
+
+
+class Looked(NamedTuple):
+    """What was seen of one row.
+
+    Attributes:
+        findings: What is wrong with it.
+        record: The row as it is used; None if it cannot be used or was removed.
+        removed: Whether the preprocessor removed it.
+    """
+
+    findings: list[Finding]
+    record: Record | None
+    removed: bool = False
+
+    @property
+    def fatal(self) -> list[Finding]:
+        """The findings for which the row cannot be used."""
+        return [finding for finding in self.findings if finding.fatal]
 
 
 class LeftOut(NamedTuple):
@@ -91,12 +111,12 @@ class CheckedRows:
             RecordError: The row cannot be used.
         """
         number = self.number(index)
-        found, record = self._check_row(number)
-        if fatal := [finding for finding in found if finding.fatal]:
+        looked = self.look(number)
+        if fatal := looked.fatal:
             raise RecordError("\n".join(map(str, fatal)))
-        if record is None:
+        if looked.record is None:
             raise RecordError(f"{self.lines.source(number)}: the preprocessor removed a row that it kept before")
-        return record
+        return looked.record
 
     def number(self, index: int) -> int:
         """Return the number, from 0, that a row in use has in the file; it stays when other rows are left out."""
@@ -145,38 +165,50 @@ class CheckedRows:
             raise ValueError(f"check_images must be one of {IMAGE_CHECKS}, got {images!r}")
         findings: list[Finding] = []
         keep = np.ones(len(self.kept), dtype=bool)
+        reason = f"removed by {type(self.preprocessor).__name__}"
         steps = track(range(len(self.kept)), f"checking {Path(self.path).name}", transient=True)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             for block in _blocks(steps, _BLOCK):
-                checked = [self._check_row(self.number(index), note=True) for index in block]
-                keep[list(block)] = [bool(found) or record is not None for found, record in checked]
-                findings += [finding for found, _ in checked for finding in found]
-                records = [record for _, record in checked if record is not None]
-                for found in pool.map(self._check_pictures, records, repeat(images)):
+                looked = [self.look(self.number(index)) for index in block]
+                removed = [index for index, row in zip(block, looked, strict=True) if row.removed]
+                keep[removed] = False
+                self.left_out += [LeftOut(self.lines.source(self.number(index)), reason) for index in removed]
+                findings += [finding for row in looked for finding in row.findings]
+                records = [row.record for row in looked if row.record is not None]
+                for found in pool.map(self.check_pictures, records, repeat(images)):
                     findings += found
         self.kept = self.kept[keep]
         return findings
 
-    def _check_row(self, number: int, *, note: bool = False) -> tuple[list[Finding], Record | None]:
-        """Return the findings and, if none is fatal, the record; neither for a row that the preprocessor removes."""
-        source = self.lines.source(number)
+    def look(self, number: int) -> Looked:
+        """Look at a row of the file by its number; no picture is opened."""
         row, unread = self.lines.decode(number)
+        return self.judge(row, source=self.lines.source(number), unread=unread)
+
+    def judge(self, row: object, *, source: Source, unread: Sequence[Finding] = ()) -> Looked:
+        """Look at a row of which the JSON value is known.
+
+        Args:
+            row: The value.
+            source: Where it comes from.
+            unread: What was found while it was decoded.
+        """
         if any(finding.code in _UNREADABLE for finding in unread):
-            return unread, None
+            return Looked([*unread], None)
         if isinstance(row, Mapping):
             row = self.preprocessor.preprocess(row)
             if row is None:
-                if note:
-                    self.left_out.append(LeftOut(source, f"removed by {type(self.preprocessor).__name__}"))
-                return [], None
-        known = {(finding.code, finding.field) for finding in unread}
+                return Looked([], None, removed=True)
         found = validate_as(self.mode, row, source=source)
-        findings = [*unread, *(finding for finding in found if (finding.code, finding.field) not in known)]
-        if any(finding.fatal for finding in findings) or not isinstance(row, Mapping):
-            return findings, None
-        return findings, record_as(self.mode, row, source=source, root=self.root)
+        if unread:
+            known = {(finding.code, finding.field) for finding in unread}
+            found = [*unread, *(finding for finding in found if (finding.code, finding.field) not in known)]
+        if any(finding.fatal for finding in found) or not isinstance(row, Mapping):
+            return Looked(found, None)
+        return Looked(found, record_as(self.mode, row, source=source, root=self.root))
 
-    def _check_pictures(self, record: Record, images: str) -> list[Finding]:
+    def check_pictures(self, record: Record, images: str) -> list[Finding]:
+        """Return what is wrong with the pictures of a record; `images` is one of `IMAGE_CHECKS`, see `check`."""
         if images == "off":
             return []
         return [finding for image in record.images for finding in self._check_picture(record, image, images)]
@@ -195,6 +227,16 @@ class CheckedRows:
         if size != (record.width, record.height):
             message = f"the row says {record.width}x{record.height}, {image} is {size[0]}x{size[1]}"
             yield Finding("size_mismatch", record.source, "width", message)
+
+
+def changed_files(roots: Iterable[str]) -> list[Finding]:
+    """Return what no longer agrees with the checksums that lie in some folders; a folder without them is fine."""
+    lists = [path for root in sorted(set(roots)) if (path := Path(root) / CHECKSUMS_NAME).is_file()]
+    return [
+        Finding(fault.code, Source(str(path), fault.line), fault.name, fault.message)
+        for path in lists
+        for fault in verify_checksums(path)
+    ]
 
 
 def _blocks(items: Iterable[int], size: int) -> Iterator[tuple[int, ...]]:

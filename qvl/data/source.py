@@ -64,7 +64,9 @@ class RowSource:
     preprocessor: BasePreprocessor = field(default_factory=KeepAll)
 
     def __post_init__(self) -> None:
-        """Refuse sizes below one."""
+        """Refuse sizes below one, and a path that is none."""
+        if not self.path:
+            raise ValueError(f"path has to name a JSONL file, got {self.path!r}")
         for key in ("images_per_user_turn", "max_objects", "limit"):
             value = getattr(self, key)
             if value is not None and value < 1:

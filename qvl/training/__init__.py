@@ -2,15 +2,23 @@
 
 from qvl.training.arguments import accumulation_steps
 from qvl.training.job import Evaluate, TrainingJob, TrainingResult
+from qvl.training.model_view import ModelView
 from qvl.training.pipeline import SwiftTrainer
+from qvl.training.prompt_view import PromptView, render_view, view_turn
 from qvl.training.restart import earlier_result, write_result
+from qvl.training.template import load_encoder
 
 __all__ = [
     "Evaluate",
+    "ModelView",
+    "PromptView",
     "SwiftTrainer",
     "TrainingJob",
     "TrainingResult",
     "accumulation_steps",
     "earlier_result",
+    "load_encoder",
+    "render_view",
+    "view_turn",
     "write_result",
 ]

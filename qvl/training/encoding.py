@@ -9,12 +9,11 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from qvl.conversation import Conversation, parse_answer
+from qvl.conversation import Conversation, TokenCounter, parse_answer
 from qvl.data import Ticket, Turn, TurnDataset, TurnFormat
 from qvl.errors import HealthError
 from qvl.health import IGNORED, EncodedSample, GroundedObject, check_chat, run_checks
 from qvl.training.patches import raw_patches, share_pictures
-from qvl.training.token_counts import TokenCounter
 
 if TYPE_CHECKING:
     from swift.template import StdTemplateInputs, Template

@@ -23,6 +23,7 @@ from qvl.training.lengths import check_lengths
 from qvl.training.patches import has_raw_form, normalise_on_device
 from qvl.training.preload import quiet_upstream
 from qvl.training.sampling import Machine, TurnBatches
+from qvl.training.template import distrust_remote_code
 from qvl.training.trainer import SealedTrainer
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class SwiftTrainer:
             arguments = sft_arguments(job)
             if found := _agreed_checkpoint(job):
                 arguments.resume_from_checkpoint = arguments.training_args.resume_from_checkpoint = str(found)
-            _distrust_remote_code()
+            distrust_remote_code()
             _load_to_numbered_cpu()
             from swift.pipelines import SwiftSft
 
@@ -268,13 +269,6 @@ def _environment(**values: str) -> Iterator[None]:
                 del os.environ[key]
             else:
                 os.environ[key] = value
-
-
-def _distrust_remote_code() -> None:
-    """Upstream's loaders run code that comes with a checkpoint unless told otherwise."""
-    from swift.model.register import BaseModelLoader
-
-    BaseModelLoader.default_trust_remote_code = False
 
 
 def _load_to_numbered_cpu() -> None:

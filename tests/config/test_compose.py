@@ -19,6 +19,7 @@ DECLARED = [(group, choice) for group in FILES.declared() for choice in FILES.ch
 OWN_DATA = {
     "data=jsonl": ["data.train.path=train.jsonl", "data.val.path=val.jsonl"],
     "data=fusion": ["data.train.sources={}", "data.val.sources={}"],
+    "data=summary": [f"data.{part}.sources.pictures.path={part}.jsonl" for part in ("train", "val")],
     "data=common": ["data.train={_target_: qvl.data.JsonlDataset, path: train.jsonl}"],
 }
 
