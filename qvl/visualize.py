@@ -1,52 +1,163 @@
-"""Verb: show what a model predicted, `python -m qvl.visualize predictions=RUN/predictions_after.jsonl`."""
+"""Verb: look at the rows of a data set, `python -m qvl.visualize data=mine`, or at predictions, `predictions=FILE`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
+from qvl.build import build, build_context
 from qvl.command import run
 from qvl.errors import ConfigError, QvlError
 from qvl.schema import VisualizeConfig
 
+if TYPE_CHECKING:
+    from qvl.visualization import Card, Layout
+
 __all__ = ["cli", "main"]
+
+_PAGE_ENDINGS = (".html", ".htm")
+_OF_ROWS = ("augment_prob", "augmentation", "data", "draws", "model", "progress", "prompts", "rows", "split", "views")
+"""Keys that mean nothing to predictions."""
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    """What is written, and the line that tells of it."""
+
+    cards: Iterator[Card]
+    total: int
+    layout: Layout
+    default: Path
+    told: str
 
 
 def main(cfg: Any) -> None:
-    """Write the page and say where it is.
+    """Write a page, or a folder of pictures, and say where it is.
 
     Args:
         cfg: Composed and checked configuration, see `qvl.schema.VisualizeConfig`.
 
     Raises:
-        QvlError: The predictions or a picture cannot be read, or the page cannot be written.
+        QvlError: The data, the predictions or a picture cannot be read, or nothing can be written there.
     """
-    from qvl.runtime import write_text
-    from qvl.visualization import judge, read_predictions, render_page
+    out = None if cfg.out is None else _checked(str(cfg.out), cfg.predictions)
+    gallery = _rows(cfg) if cfg.predictions is None else _predictions(cfg)
+    out = out or gallery.default
+    console = Console()
+    try:
+        is_page = out.suffix.lower() in _PAGE_ENDINGS
+        lines = _write_page(gallery, out) if is_page else _write_folder(gallery, out)
+    except OSError as error:
+        raise QvlError(f"out: {out} cannot be written: {error.strerror}") from error
+    for line in (gallery.told, *lines):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
-    path = Path(cfg.predictions)
-    out = path.with_suffix(".html") if cfg.out is None else Path(cfg.out)
-    if out.resolve() == path.resolve():
+
+def _checked(text: str, predictions: str | None) -> Path:
+    """Refuse a place where nothing can be written before anything is read."""
+    out = Path(text)
+    is_page = out.suffix.lower() in _PAGE_ENDINGS
+    if predictions is not None and out.resolve() == Path(predictions).resolve():
         raise ConfigError(f"out: {out} is the file of the predictions; choose another name")
     if not out.parent.is_dir():
         raise ConfigError(f"out: {out}: there is no folder {out.parent}")
+    if not is_page and out.suffix and not out.is_dir() and not text.endswith("/"):
+        raise ConfigError(f"out: {out} is neither a page, which ends with .html, nor a folder of pictures")
+    if not is_page and out.is_dir() and any(out.iterdir()):
+        raise ConfigError(f"out: {out} is not empty; choose another folder")
+    return out
+
+
+def _write_page(gallery: _Gallery, out: Path) -> list[str]:
+    from qvl.runtime import write_text
+    from qvl.visualization import render_gallery, track_cards
+
+    write_text(out, render_gallery(track_cards(gallery.cards, total=gallery.total), gallery.layout))
+    return [f"page   {out.resolve()} ({gallery.total} pictures)"]
+
+
+def _write_folder(gallery: _Gallery, out: Path) -> list[str]:
+    from qvl.visualization import FONT_ADVICE, FontBook, track_cards, write_sheets
+
+    fonts = FontBook()
+    out.mkdir(exist_ok=True)
+    count = write_sheets(track_cards(gallery.cards, total=gallery.total), out, fonts=fonts)
+    lines = [f"folder   {out.resolve()} ({count} files)"]
+    if fonts.unwritten:
+        first = next(iter(fonts.unwritten))
+        lines.append(f"{sum(fonts.unwritten.values())} texts could not be written, such as {first!r}: {FONT_ADVICE}")
+    return lines
+
+
+def _predictions(cfg: Any) -> _Gallery:
+    from qvl.visualization import judge, prediction_cards, prediction_layout, read_predictions
+
+    given = {text.lstrip("+~").partition("=")[0].partition(".")[0] for text in HydraConfig.get().overrides.task}
+    if strange := sorted(given.intersection(_OF_ROWS)):
+        raise ConfigError(f"predictions: {', '.join(strange)} is about rows; leave it or predictions out")
+    path = Path(cfg.predictions)
     report = judge(read_predictions(path), threshold=cfg.threshold, line_tolerance=cfg.line_tolerance)
     shown = report.select(cfg.num_samples, worst_first=cfg.worst_first)
-    page = render_page(report, shown, title=f"{path.resolve().parent.name}/{path.name}")
-    try:
-        write_text(out, page)
-    except OSError as error:
-        raise QvlError(f"out: {out} cannot be written: {error.strerror}") from error
     scores = report.scores
-    console = Console()
-    console.print(
+    return _Gallery(
+        prediction_cards(shown),
+        len(shown),
+        prediction_layout(report, shown, title=f"{path.resolve().parent.name}/{path.name}"),
+        path.with_suffix(".html"),
         f"F1 {scores.f1:.3f}, precision {scores.precision:.3f}, recall {scores.recall:.3f} "
         f"over {scores.num_images} pictures",
-        soft_wrap=True,
     )
-    console.print(f"page   {out.resolve()} ({len(shown)} pictures)", soft_wrap=True)
+
+
+def _rows(cfg: Any) -> _Gallery:
+    from qvl.inspection import RowViews, pick_rows, row_layout
+
+    make = partial(build, trusted=list(cfg.trusted_targets))
+    if cfg.data.prepare is not None:
+        make(cfg.data.prepare).prepare()
+    prompts = make(cfg.prompts)
+    context = build_context(cfg, prompts=prompts, augmentation=make(cfg.augmentation))
+    if cfg.split not in ("train", "val"):
+        raise ConfigError(f"split: {cfg.split!r} is not one of train, val")
+    is_val = cfg.split == "val"
+    if is_val:
+        context = replace(context, augmentation=None, training=False)
+    node = cfg.data.val if is_val and cfg.data.val is not None else cfg.data.train
+    dataset = make(node, context=context)
+    views, told = list(cfg.views), ""
+    if "augmented" in views and all(part.augmentation is None for part in dataset.parts):
+        views.remove("augmented")
+        told = "; nothing augments them" + ("" if is_val else ", see augmentation and augment_prob")
+    picks = pick_rows(dataset, lines=cfg.rows, most=cfg.num_samples, seed=cfg.seed)
+    model_view = _model_view(cfg, context.form, prompts) if "model" in views else None
+    row_views = RowViews(dataset, views=views, draws=cfg.draws, progress=cfg.progress, model_view=model_view)
+    first, total = Path(dataset.parts[0].rows.path), sum(len(part.rows) for part in dataset.parts)
+    return _Gallery(
+        row_views.cards(picks),
+        len(picks),
+        row_layout(title=f"{first.parent.name}/{first.name}"),
+        Path(f"{first.stem}_rows.html"),
+        f"{len(picks)} of {total} rows: {', '.join(views)}{told}",
+    )
+
+
+def _model_view(cfg: Any, form: Any, prompts: Any) -> Any:
+    """Load what encodes rows for the model; its weights are not needed."""
+    import tempfile
+
+    from qvl.models import resolve_model
+    from qvl.training import ModelView, load_encoder
+
+    with tempfile.TemporaryDirectory() as folder:  # for a model that is made anew
+        texts = [prompts.system, prompts.user]
+        path = resolve_model(cfg.model.path, run_folder=Path(folder), prompts=texts, seed=cfg.seed)
+        return ModelView(load_encoder(path, model_type=cfg.model.model_type, form=form))
 
 
 def cli() -> None:

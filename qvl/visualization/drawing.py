@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import shapely
-from PIL import Image, ImageColor, ImageDraw
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from qvl.geometry import Box, Polygon, Polyline, Shape
-from qvl.visualization.fonts import can_draw, default_font
+from qvl.geometry import Polyline, Shape
+from qvl.visualization.fonts import FontBook, default_font
+from qvl.visualization.outline import Points, anchors, outline, visible_pieces
 
 __all__ = ["Mark", "draw_marks", "readable_on"]
 
-Points = npt.NDArray[np.float64]
 Rectangle = tuple[float, float, float, float]
 
 _SCALE = 2  # everything is drawn twice as large and averaged down: smooth lines, at most a quarter of a pixel off
@@ -32,7 +31,7 @@ class Mark:
         shape: Where it is.
         color: Of the line and the tag, `#rrggbb`.
         number: Short text that is always written at the shape; the font has to know it.
-        label: Longer text behind it, left out where the font lacks a character of it or there is no room.
+        label: Longer text behind it, left out where no font has its characters or there is no room.
     """
 
     shape: Shape
@@ -42,7 +41,13 @@ class Mark:
 
 
 def draw_marks(
-    image: Image.Image, marks: Sequence[Mark], *, extent: tuple[float, float], line_width: int = 3, font_size: int = 15
+    image: Image.Image,
+    marks: Sequence[Mark],
+    *,
+    extent: tuple[float, float],
+    line_width: int = 3,
+    font_size: int = 15,
+    fonts: FontBook | None = None,
 ) -> Image.Image:
     """Return a copy of a picture with shapes and tags; the pixels between them are untouched.
 
@@ -56,20 +61,23 @@ def draw_marks(
             grid.
         line_width: In pixels of the picture.
         font_size: In pixels of the picture.
+        fonts: Where letters come from that Pillow's own font lacks; None for no others.
     """
+    fonts = FontBook(()) if fonts is None else fonts
     size = (image.width * _SCALE, image.height * _SCALE)
     canvas = image.resize(size, Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(canvas)
     factors = np.array([size[0] / extent[0], size[1] / extent[1]])
     visible = []
     for mark in marks:
-        pieces = _pieces(_outline(mark.shape) * factors, size, margin=2.0 * line_width * _SCALE)
+        pieces = visible_pieces(outline(mark.shape) * factors, size, margin=2.0 * line_width * _SCALE)
         for width, color in (((line_width + 2) * _SCALE, _CASING), (line_width * _SCALE, mark.color)):
             _draw_pieces(draw, pieces, color, width)
         visible += [(mark, pieces)] if pieces else []
     taken: list[Rectangle] = []
     for mark, pieces in visible:
-        taken.append(_draw_tag(draw, mark, pieces, taken, font_size * _SCALE))
+        texts = _texts(mark, fonts, font_size * _SCALE)
+        taken.append(_draw_tag(draw, mark, pieces, taken, texts))
     return canvas.reduce(_SCALE)
 
 
@@ -77,32 +85,6 @@ def readable_on(color: str) -> str:
     """Return black or white, whichever is read better on a colour given as `#rrggbb`."""
     red, green, blue = ImageColor.getrgb(color)[:3]
     return _BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else _WHITE
-
-
-def _outline(shape: Shape) -> Points:
-    """Return the points of the pen's way, (P, 2); of a region the first one comes again at the end."""
-    match shape:
-        case Box(x1, y1, x2, y2):
-            return np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)], dtype=np.float64)
-        case Polygon(points):
-            return np.concatenate([points, points[:1]])
-        case Polyline(points):
-            return points
-
-
-def _pieces(way: Points, size: tuple[int, int], *, margin: float) -> list[Points]:
-    """Return what is seen of a pen's way, in pixel edges of the canvas.
-
-    A model may write coordinates in the millions; Pillow must not see them.
-    """
-    low, high = np.zeros(2), np.array(size, dtype=np.float64)
-    if (way == way[0]).all():  # a line that shrank to a point
-        return [way[:2]] if (low <= way[0]).all() and (way[0] <= high).all() else []
-    if not shapely.linestrings(way).intersects(shapely.box(*low, *high)):
-        return []
-    clipped = shapely.clip_by_rect(shapely.linestrings(way), *(low - margin), *(high + margin))
-    parts = shapely.get_parts(clipped)
-    return [shapely.get_coordinates(part) for part in parts if shapely.length(part) > 0]
 
 
 def _draw_pieces(draw: ImageDraw.ImageDraw, pieces: Sequence[Points], color: str, width: int) -> None:
@@ -115,26 +97,30 @@ def _draw_pieces(draw: ImageDraw.ImageDraw, pieces: Sequence[Points], color: str
         draw.line([*centers, *closing], fill=color, width=width, joint="curve")
 
 
-def _anchors(shape: Shape, pieces: Sequence[Points]) -> Points:
-    """Return the points that a tag may stand at, (A, 2), the best one first: along a line, from the top left else."""
-    points = np.concatenate(pieces)
-    order = np.arange(len(points)) if isinstance(shape, Polyline) else np.argsort(points.sum(axis=1), kind="stable")
-    return points[order[:_MOST_ANCHORS]]
+def _texts(mark: Mark, fonts: FontBook, font_size: int) -> list[tuple[str, ImageFont.FreeTypeFont]]:
+    """Return what may be written at a shape, each with its font: number and label if it can be, then the number."""
+    full = f"{mark.number} {mark.label}"
+    font = fonts.font(full, font_size) if mark.label else None
+    number = (mark.number, default_font(font_size))
+    return [number] if font is None else [(full, font), number]
 
 
 def _draw_tag(
-    draw: ImageDraw.ImageDraw, mark: Mark, pieces: Sequence[Points], taken: Sequence[Rectangle], font_size: int
+    draw: ImageDraw.ImageDraw,
+    mark: Mark,
+    pieces: list[Points],
+    taken: Sequence[Rectangle],
+    texts: Sequence[tuple[str, ImageFont.FreeTypeFont]],
 ) -> Rectangle:
-    """Write number and label where nothing is written yet, or at least the number; return the tag's rectangle."""
-    font = default_font(font_size)
-    ascent, descent = font.getmetrics()
-    pad = font_size // 5
-    full = f"{mark.number} {mark.label}" if mark.label and can_draw(mark.label) else mark.number
-    for text in (full, mark.number):
+    """Write the first text that fits where nothing is written yet, or at least the last; return the tag's rectangle."""
+    points = anchors(mark.shape, pieces, most=_MOST_ANCHORS)
+    for text, font in texts:
+        ascent, descent = font.getmetrics()
+        pad = int(font.size) // 5
         width, height = font.getlength(text) + 2 * pad, float(ascent + descent)
-        places = list(_places(_anchors(mark.shape, pieces), width, height, draw.im.size))
+        places = list(_places(points, width, height, draw.im.size))
         free = [place for place in places if not any(_touch(place, other) for other in taken)]
-        if free or text == mark.number:
+        if free:
             break
     clear = [place for place in free if not (isinstance(mark.shape, Polyline) and _hides(place, pieces))]
     place = (clear or free or places)[0]

@@ -11,12 +11,12 @@ from qvl.conversation import TextObject
 from qvl.geometry import Shape, overlap
 from qvl.metrics import DetectionMetric, DetectionResult, Labelled, match
 from qvl.records import category
+from qvl.visualization.card import shorten_label
 from qvl.visualization.predictions import Prediction
 
-__all__ = ["Outcome", "PictureReport", "Report", "Verdict", "judge", "shorten_label"]
+__all__ = ["Outcome", "PictureReport", "Report", "Verdict", "judge"]
 
 _GRID = 1000  # units across the picture
-_LONGEST_LABEL = 24
 
 
 class Outcome(Enum):
@@ -84,11 +84,6 @@ class Report:
             return self.pictures[:num_samples]
         ranked = sorted(self.pictures, key=lambda picture: (picture.scores.f1, -picture.num_errors))
         return tuple(ranked[:num_samples])
-
-
-def shorten_label(text: str) -> str:
-    """Return a text that fits into a tag, cut off if it has to be."""
-    return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 3]}..."
 
 
 def judge(predictions: Sequence[Prediction], *, threshold: float, line_tolerance: float) -> Report:
