@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["cli", "main"]
 
-_PAGE_ENDINGS = (".html", ".htm")
 _OF_ROWS = ("augment_prob", "augmentation", "data", "draws", "model", "progress", "prompts", "rows", "split", "views")
 """Keys that mean nothing to predictions."""
 
@@ -46,13 +45,14 @@ def main(cfg: Any) -> None:
     Raises:
         QvlError: The data, the predictions or a picture cannot be read, or nothing can be written there.
     """
+    from qvl.visualization import write_gallery
+
     out = None if cfg.out is None else _checked(str(cfg.out), cfg.predictions)
     gallery = _rows(cfg) if cfg.predictions is None else _predictions(cfg)
     out = out or gallery.default
     console = Console()
     try:
-        is_page = out.suffix.lower() in _PAGE_ENDINGS
-        lines = _write_page(gallery, out) if is_page else _write_folder(gallery, out)
+        lines = write_gallery(gallery.cards, gallery.layout, out, total=gallery.total)
     except OSError as error:
         raise QvlError(f"out: {out} cannot be written: {error.strerror}") from error
     for line in (gallery.told, *lines):
@@ -61,8 +61,10 @@ def main(cfg: Any) -> None:
 
 def _checked(text: str, predictions: str | None) -> Path:
     """Refuse a place where nothing can be written before anything is read."""
+    from qvl.visualization import is_page_name
+
     out = Path(text)
-    is_page = out.suffix.lower() in _PAGE_ENDINGS
+    is_page = is_page_name(out)
     if predictions is not None and out.resolve() == Path(predictions).resolve():
         raise ConfigError(f"out: {out} is the file of the predictions; choose another name")
     if not out.parent.is_dir():
@@ -72,27 +74,6 @@ def _checked(text: str, predictions: str | None) -> Path:
     if not is_page and out.is_dir() and any(out.iterdir()):
         raise ConfigError(f"out: {out} is not empty; choose another folder")
     return out
-
-
-def _write_page(gallery: _Gallery, out: Path) -> list[str]:
-    from qvl.runtime import write_text
-    from qvl.visualization import render_gallery, track_cards
-
-    write_text(out, render_gallery(track_cards(gallery.cards, total=gallery.total), gallery.layout))
-    return [f"page   {out.resolve()} ({gallery.total} pictures)"]
-
-
-def _write_folder(gallery: _Gallery, out: Path) -> list[str]:
-    from qvl.visualization import FONT_ADVICE, FontBook, track_cards, write_sheets
-
-    fonts = FontBook()
-    out.mkdir(exist_ok=True)
-    count = write_sheets(track_cards(gallery.cards, total=gallery.total), out, fonts=fonts)
-    lines = [f"folder   {out.resolve()} ({count} files)"]
-    if fonts.unwritten:
-        first = next(iter(fonts.unwritten))
-        lines.append(f"{sum(fonts.unwritten.values())} texts could not be written, such as {first!r}: {FONT_ADVICE}")
-    return lines
 
 
 def _predictions(cfg: Any) -> _Gallery:

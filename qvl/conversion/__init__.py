@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qvl.conversion.annotated import Annotated, Annotation, Refused
+from qvl.conversion.console import show
 from qvl.conversion.description import DescriptionTemplate
 from qvl.conversion.formats import (
     ChatSource,
@@ -59,4 +60,5 @@ __all__ = [
     "YoloSource",
     "convert",
     "read_labels",
+    "show",
 ]

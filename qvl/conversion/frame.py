@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qvl.conversion.annotated import Annotated, Refused
+from qvl.conversion.annotated import Annotated, Refused, Unit
 from qvl.geometry import Matrix, Points, compose, identity, scaling
 from qvl.runtime import ImageHeader
 
@@ -34,12 +34,14 @@ class Frame:
         height: Pixels down of it.
         matrix: Takes the numbers of the source to upright pixel edges.
         repairs: Codes of what had to be set right.
+        unit: Of the numbers of the source.
     """
 
     width: int
     height: int
     matrix: Matrix
     repairs: tuple[str, ...] = ()
+    unit: Unit = "pixels"
 
 
 def settle_frame(annotated: Annotated, header: ImageHeader, *, exif: str = "auto") -> Frame | Refused:
@@ -74,7 +76,7 @@ def settle_frame(annotated: Annotated, header: ImageHeader, *, exif: str = "auto
         repairs = (*repairs, "exif_rotated")
     if declared is None:
         repairs = (*repairs, "size_missing")
-    return Frame(*upright, compose(*steps) if steps else identity(), repairs)
+    return Frame(*upright, compose(*steps) if steps else identity(), repairs, annotated.unit)
 
 
 def upright_matrix(orientation: int, width: int, height: int) -> Matrix:

@@ -19,15 +19,16 @@ from qvl.geometry import (
     apply,
     area,
     canonical,
-    clip,
     length,
     rectangle,
+    see,
 )
 
-__all__ = ["MULTI_PART_CHOICES", "SHAPE_CHOICES", "ShapeSettings", "Shaped", "make_shapes"]
+__all__ = ["MULTI_PART_CHOICES", "NUMBERS_CHOICES", "SHAPE_CHOICES", "ShapeSettings", "Shaped", "make_shapes"]
 
 SHAPE_CHOICES = ("annotated", "boxes")
 MULTI_PART_CHOICES = ("box", "split", "largest")
+NUMBERS_CHOICES = ("edges", "centers")
 
 _NOISE = 1e-6
 """Pixels: what float arithmetic leaves behind is no repair."""
@@ -45,12 +46,15 @@ class ShapeSettings:
             largest keeps the largest.
         point_size: Side in pixels of the box that stands for a point; None refuses points.
         canonical: Whether polygons and lines are brought into the canonical form.
+        numbers: What numbers in pixels name: edges, or centers of pixels, so that 0 is the middle of the first pixel
+            and a box includes its last one.
     """
 
     shapes: str = "annotated"
     multi_part: str = "box"
     point_size: float | None = None
     canonical: bool = False
+    numbers: str = "edges"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,8 @@ class Shaped:
 
     Attributes:
         shapes: One, or several where the pieces of an object are split.
-        repairs: Codes of what was changed: box_reversed, ring_closed, clipped, point_to_box, multi_part_box,
-            multi_part_split, multi_part_largest.
+        repairs: Codes of what was changed: pixel_centers, box_reversed, ring_closed, clipped, point_to_box,
+            multi_part_box, multi_part_split, multi_part_largest.
     """
 
     shapes: tuple[Shape, ...]
@@ -126,6 +130,9 @@ def _shape(kind: str, points: Points, frame: Frame, settings: ShapeSettings, rep
     if kind == "poly" and len(points) > 3 and (points[0] == points[-1]).all():
         points = points[:-1]
         repairs.append("ring_closed")
+    if settings.numbers == "centers" and frame.unit == "pixels":
+        points = _edges(kind, points)
+        repairs.append("pixel_centers")
     placed = apply(frame.matrix, points)
     match kind:
         case "poly":
@@ -140,6 +147,13 @@ def _shape(kind: str, points: Points, frame: Frame, settings: ShapeSettings, rep
             return Box(*(placed[0] - half).tolist(), *(placed[0] + half).tolist())
         case _:
             return _box(placed)
+
+
+def _edges(kind: str, points: Points) -> Points:
+    """Return numbers that count pixels from 0 as pixel edges; a box reaches to the far edge of its last pixel."""
+    if kind != "bbox_2d":
+        return points + 0.5
+    return np.stack([points.min(axis=0), points.max(axis=0) + 1.0])
 
 
 def _box(points: Points) -> Box | None:
@@ -158,7 +172,8 @@ def _inside(whole: Sequence[Shape], frame: Frame, repairs: list[str]) -> list[Sh
             continue
         if min(x1, y1, frame.width - x2, frame.height - y2) < -_NOISE:
             repairs.append("clipped")
-        pieces += clip(shape, region)
+        seen = see(shape, region).shape  # the same part that augmentation would show
+        pieces += [] if seen is None else [seen]
     return pieces
 
 

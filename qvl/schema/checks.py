@@ -29,6 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "model.attn_impl": ("sdpa", "flash_attention_2", "eager"),
     "model.torch_dtype": ("float32", "bfloat16"),
     "multi_part": ("box", "split", "largest"),
+    "numbers": ("edges", "centers"),
     "pictures": ("link", "copy", "reference"),
     "shapes": ("annotated", "boxes"),
     "training.eval_strategy": ("steps", "epoch", "no"),

@@ -226,6 +226,7 @@ class ConvertConfig:
     bad_objects: str = MISSING
     shapes: str = MISSING
     multi_part: str = MISSING
+    numbers: str = MISSING
     point_size: float | None = None
     crowd: str = MISSING
     canonical: bool = MISSING

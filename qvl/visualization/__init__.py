@@ -11,6 +11,7 @@ from qvl.visualization.predictions import Prediction, read_predictions
 from qvl.visualization.sheet import draw_sheet, write_sheets
 from qvl.visualization.style import Palette
 from qvl.visualization.verdicts import Outcome, PictureReport, Report, Verdict, judge
+from qvl.visualization.writing import is_page_name, write_gallery
 
 __all__ = [
     "FONT_ADVICE",
@@ -30,6 +31,7 @@ __all__ = [
     "default_font",
     "draw_marks",
     "draw_sheet",
+    "is_page_name",
     "judge",
     "list_numbers",
     "prediction_cards",
@@ -39,5 +41,6 @@ __all__ = [
     "render_gallery",
     "shorten_label",
     "track_cards",
+    "write_gallery",
     "write_sheets",
 ]

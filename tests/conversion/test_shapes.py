@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl.conversion.annotated import Annotation, Refused
 from qvl.conversion.frame import Frame
-from qvl.conversion.shapes import MULTI_PART_CHOICES, SHAPE_CHOICES, Shaped, ShapeSettings, make_shapes
-from qvl.geometry import area, identity
+from qvl.conversion.shapes import (
+    MULTI_PART_CHOICES,
+    NUMBERS_CHOICES,
+    SHAPE_CHOICES,
+    Shaped,
+    ShapeSettings,
+    make_shapes,
+)
+from qvl.geometry import Polygon, area, identity, scaling
 
 FRAME = Frame(100, 80, identity())
 KINDS = st.sampled_from(["bbox_2d", "poly", "line", "point"])
@@ -23,6 +31,7 @@ SETTINGS = st.builds(
     multi_part=st.sampled_from(MULTI_PART_CHOICES),
     point_size=st.sampled_from([None, 4.0]),
     canonical=st.booleans(),
+    numbers=st.sampled_from(NUMBERS_CHOICES),
 )
 
 
@@ -88,11 +97,30 @@ def test_an_object_in_pieces_becomes_what_the_user_chose(multi_part: str, wanted
     assert made("poly", *pieces, multi_part=multi_part) == (wanted, (f"multi_part_{multi_part}",))
 
 
-def test_a_polygon_that_the_edge_cuts_in_two_is_in_pieces_too() -> None:
+def test_of_a_polygon_that_the_edge_cuts_in_two_the_largest_part_stays() -> None:
     ring = (-10, 10, 20, 10, 20, 20, -5, 20, -5, 40, 20, 40, 20, 50, -10, 50)  # a C, open to the right
     found, repairs = made("poly", ring)
-    assert found == [("bbox_2d", 0, 10, 20, 50)]
-    assert repairs == ("clipped", "multi_part_box")
+    assert [(key, area(Polygon(np.reshape(numbers, (-1, 2))))) for key, *numbers in found] == [("poly", 200)]
+    assert repairs == ("clipped",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "wanted"),
+    [
+        ("bbox_2d", (0, 0, 99, 79), ("bbox_2d", 0, 0, 100, 80)),  # the whole picture, first to last pixel
+        ("bbox_2d", (9, 5, 9, 5), ("bbox_2d", 9, 5, 10, 6)),  # one pixel
+        ("line", (0, 0, 99, 79), ("line", 0.5, 0.5, 99.5, 79.5)),
+    ],
+)
+def test_numbers_that_name_pixels_become_edges(kind: str, part: tuple[float, ...], wanted: tuple[Any, ...]) -> None:
+    assert made(kind, part, numbers="centers") == ([wanted], ("pixel_centers",))
+
+
+def test_shares_of_a_picture_name_no_pixels() -> None:
+    frame = Frame(100, 80, scaling(100, 80), unit="share")
+    found = make_shapes(Annotation("cup", "bbox_2d", ((0, 0, 1, 1),), "here"), frame, ShapeSettings(numbers="centers"))
+    assert isinstance(found, Shaped)
+    assert (found.shapes[0].flat(), found.repairs) == ((0, 0, 100, 80), ())
 
 
 def test_boxes_are_written_around_shapes_on_request() -> None:
