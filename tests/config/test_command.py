@@ -16,6 +16,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra_plugins.qvl_torchrun_launcher import _node
 from omegaconf import OmegaConf
+from verbs import run_python
 
 from qvl import command
 from qvl.command import compose, run, tidy
@@ -50,11 +51,6 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
         return list(seen)
 
     return typed
-
-
-def shell(*argv: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run([sys.executable, *argv], cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -187,21 +183,23 @@ def test_a_question_is_answered_within_a_second_and_without_torch(flags: list[st
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        answer = shell("-m", "qvl.train", "recipe=stage2_lora", *flags, cwd=tmp_path, COMP_LINE="qvl-train +recipe=")
+        answer = run_python(
+            "-m", "qvl.train", "recipe=stage2_lora", *flags, cwd=tmp_path, COMP_LINE="qvl-train +recipe="
+        )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert answer.returncode == 0, answer.stderr
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         if seconds[-1] < 1.0:
             break
     assert min(seconds) < 1.0
-    imports = shell("-X", "importtime", "-m", "qvl.train", "--cfg", "job", cwd=tmp_path).stderr
+    imports = run_python("-X", "importtime", "-m", "qvl.train", "--cfg", "job", cwd=tmp_path).stderr
     assert "qvl.command" in imports
     assert TORCH.findall(imports) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_help_shows_the_groups_and_a_command(tmp_path: Path) -> None:
-    answer = shell("-m", "qvl.train", "--help", cwd=tmp_path)
+    answer = run_python("-m", "qvl.train", "--help", cwd=tmp_path)
     assert answer.returncode == 0
     assert "recipe: pretrain_tiny, pretrain_tiny_pairs, stage1_aligner, stage2_lora" in answer.stdout
     assert "python -m qvl.train recipe=stage2_lora" in answer.stdout
@@ -217,11 +215,11 @@ def test_help_shows_the_groups_and_a_command(tmp_path: Path) -> None:
     ],
 )
 def test_tab_completes(line: str, offered: str, tmp_path: Path) -> None:
-    answer = shell("-m", "qvl.train", "-sc", "query=bash", cwd=tmp_path, COMP_LINE=line)
+    answer = run_python("-m", "qvl.train", "-sc", "query=bash", cwd=tmp_path, COMP_LINE=line)
     assert offered in answer.stdout.split()
     assert answer.stderr == ""
 
 
 def test_tab_after_a_mistake_stays_silent(tmp_path: Path) -> None:
     line = "qvl-train recipe=nothing modle=tiny tuner="
-    assert shell("-m", "qvl.train", "-sc", "query=bash", cwd=tmp_path, COMP_LINE=line).stderr == ""
+    assert run_python("-m", "qvl.train", "-sc", "query=bash", cwd=tmp_path, COMP_LINE=line).stderr == ""

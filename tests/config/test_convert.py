@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from verbs import run_verb
 
 from qvl.command import compose
 from qvl.convert import main
 from qvl.errors import ConfigError, QvlError
 from qvl.schema import ConfigFiles, ConvertConfig, config_dir, register_schema
 
-ROOT = Path(__file__).parents[2]
 SOURCES = ConfigFiles(config_dir(), root="convert").choices("source")
+
+shell = partial(run_verb, "convert")
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +42,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "coco.json").write_text(json.dumps(content), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def shell(*argv: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100", **environment}
-    command = [sys.executable, "-m", "qvl.convert", *argv]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
 def run(*overrides: str) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
+
+from verbs import run_verb
 
 
-def fuse(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "qvl.fuse", "data.prepare.splits={train: 6, val: 1}", *overrides]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+def fuse(folder: Path, *overrides: str) -> CompletedProcess[str]:
+    return run_verb("fuse", "data.prepare.splits={train: 6, val: 1}", *overrides, cwd=folder)
 
 
 def rows(path: Path) -> list[dict[str, object]]:

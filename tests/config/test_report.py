@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from verbs import run_verb
 
-ROOT = Path(__file__).parents[2]
-
-
-def shell(*argv: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100", **environment}
-    command = [sys.executable, "-m", "qvl.report", *argv]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+shell = partial(run_verb, "report")
 
 
 def sweep(folder: Path) -> Path:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from verbs import run_verb
 
-ROOT = Path(__file__).parents[2]
 ROW = {"images": ["a.png"], "width": 64, "height": 48, "objects": [{"desc": "type=x", "bbox_2d": [1, 2, 30, 40]}]}
 REVERSED = {**ROW, "images": ["b.png"], "objects": [{"desc": "类别=螺丝", "bbox_2d": [30, 2, 1, 40]}]}
 ONE = ("data=jsonl", "data.train.path=rows.jsonl", "data.val=null", "out=out")
 
-
-def shell(cwd: Path, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, "-m", "qvl.validate", *argv]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+shell = partial(run_verb, "validate")
 
 
 def write(folder: Path, *rows: object, name: str = "rows.jsonl") -> None:
@@ -37,7 +31,7 @@ def test_good_data_leave_a_report_and_end_with_0(tmp_path: Path) -> None:
     write(tmp_path, ROW)
     write(tmp_path, {**ROW, "images": ["b.png"]}, name="val.jsonl")
     argv = ("data=jsonl", "data.train.path=rows.jsonl", "data.val.path=val.jsonl", "out=out")
-    done = shell(tmp_path, *argv)
+    done = shell(*argv, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "nothing was found" in done.stdout
     told = report(tmp_path)
@@ -50,11 +44,11 @@ def test_good_data_leave_a_report_and_end_with_0(tmp_path: Path) -> None:
 
 def test_a_fatal_finding_ends_with_1_and_a_fix_with_0(tmp_path: Path) -> None:
     write(tmp_path, ROW, REVERSED)
-    done = shell(tmp_path, *ONE, "lengths=false")
+    done = shell(*ONE, "lengths=false", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == "error: training would refuse these data: 1 of 2 rows cannot be used\n"
     assert "bbox_unordered" in done.stdout
-    fixed = shell(tmp_path, *ONE, "lengths=false", "fix=fixed.jsonl")
+    fixed = shell(*ONE, "lengths=false", "fix=fixed.jsonl", cwd=tmp_path)
     assert (fixed.returncode, fixed.stderr) == (0, "")
     assert "1 box_reversed" in fixed.stdout
     lines = [json.loads(line) for line in (tmp_path / "fixed.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -63,7 +57,7 @@ def test_a_fatal_finding_ends_with_1_and_a_fix_with_0(tmp_path: Path) -> None:
 
 def test_a_file_that_is_used_twice_is_looked_at_once(tmp_path: Path) -> None:
     splits = "data.prepare.splits={train: 3, val: 2}"
-    done = shell(tmp_path, "data=pretrain_pairs", splits, "out=out", "lengths=false")
+    done = shell("data=pretrain_pairs", splits, "out=out", "lengths=false", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [file["rows"] for file in report(tmp_path)["files"]] == [3, 2]  # type: ignore[attr-defined]
 
@@ -85,7 +79,7 @@ def test_a_file_that_is_used_twice_is_looked_at_once(tmp_path: Path) -> None:
 def test_a_mistake_ends_with_2_and_nothing_is_written(tmp_path: Path, argv: list[str], message: str) -> None:
     write(tmp_path, ROW, REVERSED)
     before = sorted(tmp_path.iterdir())
-    done = shell(tmp_path, *ONE, "lengths=false", *argv)
+    done = shell(*ONE, "lengths=false", *argv, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -94,7 +88,7 @@ def test_a_mistake_ends_with_2_and_nothing_is_written(tmp_path: Path, argv: list
 
 
 def test_showing_the_configuration_needs_no_heavy_library(tmp_path: Path) -> None:
-    done = shell(tmp_path, "--cfg", "job", PYTHONPROFILEIMPORTTIME="1")
+    done = shell("--cfg", "job", PYTHONPROFILEIMPORTTIME="1", cwd=tmp_path)
     assert done.returncode == 0
     assert "num_worst: 24" in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from verbs import run_verb
 
 from qvl.command import compose
 from qvl.errors import ConfigError, QvlError, RecordError
 from qvl.schema import VisualizeConfig, register_schema
 from qvl.visualize import main
 
-ROOT = Path(__file__).parents[2]
 BOX = {"desc": "type=psu,state=ok", "key": "bbox_2d", "numbers": [100, 100, 400, 400]}
 
-
-def shell(*argv: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, "-m", "qvl.visualize", *argv]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+shell = partial(run_verb, "visualize")
 
 
 def predictions(folder: Path, num_rows: int = 3) -> Path:
