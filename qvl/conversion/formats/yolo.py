@@ -107,9 +107,15 @@ class YoloSource(BaseSource):
     def _folders(self, pictures: Path) -> list[Path]:
         """Return the folders in which the labels of the pictures of a folder may lie."""
         base = Path(os.path.abspath(self.images))
-        own = self._images is not None and self.path.is_dir() and pictures.is_relative_to(base)
-        mirrored = [Path(os.path.abspath(self.path)) / pictures.relative_to(base)] if own else []
-        return [*label_folders(pictures), *mirrored]
+        if self._images is None or not pictures.is_relative_to(base):
+            return label_folders(pictures)
+        below = pictures.relative_to(base)
+        return [*label_folders(pictures), *(root / below for root in self._roots())]
+
+    def _roots(self) -> list[Path]:
+        """Return the folders below which labels may lie as the pictures do in a folder of their own."""
+        root = Path(os.path.abspath(self.path if self.path.is_dir() else self.path.parent))
+        return [root / "labels", root]
 
     def _label(self, picture: Path) -> Path | None:
         """Return the label file of a picture, None if there is none."""
@@ -151,9 +157,8 @@ class YoloSource(BaseSource):
 
     def _counterparts(self, labels: Path) -> list[Path]:
         """Return the folders in which the pictures of a folder of labels may lie; undoes `_folders`."""
-        base = Path(os.path.abspath(self.path))
-        own = self._images is not None and labels.is_relative_to(base)
-        return [*picture_folders(labels), *([self.images / labels.relative_to(base)] if own else [])]
+        roots = [root for root in self._roots() if self._images is not None and labels.is_relative_to(root)]
+        return [*picture_folders(labels), *(self.images / labels.relative_to(root) for root in roots)]
 
 
 def _is_note(file: Path) -> bool:

@@ -179,6 +179,18 @@ def test_labels_and_pictures_may_lie_in_two_places(tmp_path):
     assert [(row.image, len(row.objects)) for row in rows] == [("a/1.jpg", 1), ("b/1.jpg", 0)]
 
 
+def test_a_description_beside_its_labels_may_have_its_pictures_elsewhere(tmp_path):
+    files = {
+        "yolo/data.yaml": NAMES,
+        "yolo/labels/a.txt": "1 0.5 0.5 0.5 0.5",
+        "yolo/labels/b.txt": "",
+        "pictures/a.jpg": "",
+    }
+    rows = read(yolo(tmp_path, files) / "yolo/data.yaml", images=str(tmp_path / "pictures"))
+    assert [(row.image, len(row.objects)) for row in pictures(rows)] == [("a.jpg", 1)]
+    assert [code for code, _ in refusals(rows)] == ["label_without_picture"]
+
+
 def test_the_folder_that_an_archive_was_made_of_is_found(tmp_path):
     labelled(tmp_path / "my set", "0 0.5 0.5 1 1")
     assert [row.image for row in pictures(read(tmp_path))] == ["my set/images/a.jpg"]
