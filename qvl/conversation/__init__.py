@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qvl.conversation.answer import NUMBER_LIMIT, Fault, TextObject
+from qvl.conversation.answer import FAULT_CODES, NUMBER_LIMIT, Fault, TextObject
 from qvl.conversation.builder import (
     BaseBuilder,
     ChatBuilder,
@@ -20,6 +20,7 @@ from qvl.conversation.summary import IRRELEVANT, SummaryWriter
 from qvl.conversation.token_counts import TokenCounter
 
 __all__ = [
+    "FAULT_CODES",
     "IRRELEVANT",
     "MAX_IMAGES",
     "NUMBER_LIMIT",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from qvl.geometry import KEYS, Shape, shape_from_flat
 
@@ -55,14 +57,39 @@ class TextObject:
         return shape_from_flat(self.key, self.numbers)
 
 
+FAULT_CODES: Final[Mapping[str, str]] = {
+    "not_json": "there is no JSON and no mark in the text",
+    "truncated": "the text ends inside the answer",
+    "malformed": "a part cannot be read; it is left out up to the next object",
+    "text_around": "words, a code fence, thoughts or a second answer stand around the answer",
+    "stray_brace": "a brace or bracket opens or closes nothing",
+    "single_quotes": "single quotes stand where JSON has double ones",
+    "not_strict_json": "commas, brackets, numbers, words or characters are not as JSON has them",
+    "list_form": "the objects stand in a list, not under keys",
+    "bare_object": "an object stands alone, without a key and without a list",
+    "marked_form": "the objects are marked boxes, not JSON",
+    "mixed_grouping": "some objects stand in a picture, some do not",
+    "bad_image_number": "the number of a picture is not believed; its objects are left out",
+    "unknown_key": "a key has no meaning here; it is left out, but an object under it is read",
+    "duplicate_key": "a key stands more than once; objects are all read, of other values the last",
+    "not_an_object": "a value stands where an object belongs; it is left out",
+    "other_key": "a key is another word for one of ours and is read as that",
+    "bad_desc": "an object has no text, it is left out",
+    "geometry_count": "an object has no geometry or several, it is left out",
+    "unknown_geometry": "an object has a geometry that is no box, polygon or line, it is left out",
+    "nested_numbers": "the numbers stand in pairs and are read as a flat list",
+    "bad_numbers": "the numbers are not finite numbers in the count of the geometry; the object is left out",
+}
+"""What can be wrong with an answer, by code. Codes are stable: metrics count them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One way in which an answer is not what was asked for.
 
     Attributes:
-        code: text_around, not_json, truncated, malformed, unknown_key, duplicate_key, mixed_grouping, bad_image_number,
-            not_an_object, bad_desc, geometry_count, bad_numbers, not_strict_json.
-        where: `图片_1.object_3`, or `character 17`.
+        code: One of `FAULT_CODES`.
+        where: `图片_1.object_3`, `item 3` in a list, or `character 17`, counted from 1.
         message: What came.
     """
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from qvl.conversation.answer import Fault, TextObject
-from qvl.conversation.reader import AnswerReader
+from qvl.conversation.damaged import DamagedReader, find_anchors
+from qvl.conversation.marks import has_marks, read_marks
+from qvl.conversation.objects import from_pairs, to_integer
+from qvl.conversation.reader import AnswerReader, read_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +28,28 @@ class ParsedAnswer:
 def parse_answer(text: str, *, image_label: str) -> ParsedAnswer:
     """Read an answer, grouped by picture or not; the inverse of `render_answer`.
 
-    Nothing is raised. An object is kept if it has a text, exactly one geometry and numbers that fit it; a cut-off
-    answer keeps its complete objects; after a malformed object reading goes on at the next one. Code fences and words
-    around the JSON, extra keys and equal keys are faults that lose nothing. How the objects are numbered is not looked
-    at, pictures count up to `MAX_IMAGES`.
+    Nothing is raised, and the time is linear in the text. An object is kept if it has a text, exactly one geometry and
+    numbers that fit it; a cut-off answer keeps its complete objects; after a malformed object reading goes on at the
+    next one. Code fences and words around the JSON, extra keys, equal keys, single quotes, commas and braces too many
+    are faults that lose nothing; so are the forms that Qwen knows by itself, a list of objects and
+    `<|box_start|>(x1,y1),(x2,y2)<|box_end|>`. All faults are in docs/reference/answer_faults.md.
+
+    Numbers are returned as they are written: whether they are pixels or a grid is what the prompt asked for, the text
+    does not tell. How the objects are numbered is not looked at, pictures count up to `MAX_IMAGES`.
 
     Args:
         text: What the model wrote.
         image_label: Word in front of a picture's number.
     """
-    reader = AnswerReader(text, image_label)
-    reader.read()
+    reader = AnswerReader(image_label)
+    try:
+        value = json.loads(text, object_pairs_hook=from_pairs, parse_int=to_integer)
+    except (json.JSONDecodeError, RecursionError):
+        if has_marks(text) and next(find_anchors(text, 0, image_label), None) is None:
+            read_marks(reader, text)
+        else:
+            DamagedReader(reader, text, image_label).read()
+    else:
+        read_tree(reader, value)
     images = tuple(tuple(reader.images.get(number, ())) for number in range(1, max(reader.images, default=1) + 1))
     return ParsedAnswer(images or ((),), tuple(reader.faults))
