@@ -24,6 +24,7 @@ from qvl.geometry.clipping import Seen, are_within, clip, cut_convex, rectangle,
 from qvl.geometry.fit import model_size
 from qvl.geometry.grid import GRIDS, from_grid, round_half_up, to_grid
 from qvl.geometry.measures import area, box_iou, length, min_area_rectangle, overlap, polygon_iou, tube_iou
+from qvl.geometry.regions import Regions, regions
 from qvl.geometry.shapes import KEYS, Box, Points, Polygon, Polyline, Shape, shape_from_flat
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Points",
     "Polygon",
     "Polyline",
+    "Regions",
     "Seen",
     "Shape",
     "apply",
@@ -58,6 +60,7 @@ __all__ = [
     "perspective",
     "polygon_iou",
     "rectangle",
+    "regions",
     "rotation",
     "round_half_up",
     "scaling",

@@ -1,23 +1,16 @@
-"""Precision, recall and F1 of detected objects."""
+"""Precision, recall and F1 of detected objects at one threshold."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Final, Self
+from typing import Self
 
-from qvl.geometry import overlap
-from qvl.metrics.matching import Labelled, match
+import numpy as np
 
-LINE_TOLERANCE: Final = 20.0
-"""Half the width of the tube around a line, in units of the 0..1000 grid: 2 % of the picture.
-
-At IoU 0.5 a parallel copy of a long line may then lie 13 units aside (two thirds of the half-width): as strict as for a
-box 40 units wide. The reference system used 8, where 5 units, half a percent of the picture, are the most: its scores
-of lines are lower and not comparable.
-"""
+from qvl.metrics.matching import Method, check_settings, of_same_category, take_pairs
+from qvl.metrics.objects import Integers, Labelled, Objects, pack
+from qvl.metrics.overlaps import LINE_TOLERANCE, Overlaps, measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +65,17 @@ class DetectionResult:
 class DetectionMetric:
     """Detection scores at one overlap threshold, gathered picture by picture.
 
-    Shapes are on the 0..1000 grid, so that the tolerance of lines means the same in every picture.
+    Shapes are on the 0..1000 grid, so that the tolerance of lines means the same in every picture. The state can be
+    pickled; `merge` joins the states of several processes.
     """
 
     def __init__(
-        self, *, threshold: float = 0.5, line_tolerance: float = LINE_TOLERANCE, same_category: bool = True
+        self,
+        *,
+        threshold: float = 0.5,
+        line_tolerance: float = LINE_TOLERANCE,
+        same_category: bool = True,
+        method: Method = "overlap",
     ) -> None:
         """Start with no picture.
 
@@ -84,27 +83,23 @@ class DetectionMetric:
             threshold: Smallest overlap of a pair, in (0, 1].
             line_tolerance: Half the width of the tube around a line in grid units, > 0.
             same_category: Whether a pair must have equal categories; off, only the places are compared.
+            method: How pairs are taken, see `Method`.
 
         Raises:
-            ValueError: If `threshold` or `line_tolerance` is out of range.
+            ValueError: If `threshold`, `line_tolerance` or `method` is not allowed.
         """
-        if not 0.0 < threshold <= 1.0:
-            raise ValueError(f"threshold must lie in (0, 1], got {threshold}")
-        if not line_tolerance > 0.0:
-            raise ValueError(f"line_tolerance must be positive, got {line_tolerance}")
+        check_settings(threshold=threshold, line_tolerance=line_tolerance, method=method)
         self.threshold = threshold
         self.line_tolerance = line_tolerance
         self.same_category = same_category
+        self.method: Method = method
         self.reset()
 
     def reset(self) -> None:
         """Forget all pictures."""
-        self._num_images = 0
+        self._truth: list[tuple[Labelled, ...]] = []
+        self._predicted: list[tuple[Labelled, ...]] = []
         self._num_malformed = 0
-        self._num_matched = 0
-        self._truth: Counter[str] = Counter()
-        self._predicted: Counter[str] = Counter()
-        self._matched: Counter[str] = Counter()
 
     def update(self, truth: Sequence[Labelled], predicted: Sequence[Labelled], *, num_malformed: int = 0) -> Self:
         """Add one picture.
@@ -118,20 +113,22 @@ class DetectionMetric:
         Returns:
             The metric itself.
         """
-        matching = match(
-            truth,
-            predicted,
-            threshold=self.threshold,
-            overlap=partial(overlap, line_tolerance=self.line_tolerance),
-            same_category=self.same_category,
-        )
-        agreed = [truth[i].category for i, j, _ in matching.pairs if truth[i].category == predicted[j].category]
-        self._num_images += 1
+        self._truth.append(tuple(truth))
+        self._predicted.append(tuple(predicted))
         self._num_malformed += num_malformed
-        self._num_matched += len(matching.pairs)
-        self._truth.update(labelled.category for labelled in truth)
-        self._predicted.update(labelled.category for labelled in predicted)
-        self._matched.update(agreed)
+        return self
+
+    def merge(self, other: DetectionMetric) -> Self:
+        """Add the pictures of another metric, of another process say, which stays as it is.
+
+        Raises:
+            ValueError: If its settings differ.
+        """
+        if self._settings() != other._settings():
+            raise ValueError(f"metrics with different settings: {self._settings()} and {other._settings()}")
+        self._truth += other._truth
+        self._predicted += other._predicted
+        self._num_malformed += other._num_malformed
         return self
 
     def compute(self) -> DetectionResult:
@@ -140,28 +137,57 @@ class DetectionMetric:
         Raises:
             ValueError: If there was no picture.
         """
-        if not self._num_images:
+        if not self._truth:
             raise ValueError("no picture to score: call update first")
-        num_truth, num_predicted = self._truth.total(), self._predicted.total() + self._num_malformed
-        precision, recall, f1 = _scores(num_truth, num_predicted, self._num_matched)
+        numbers: dict[str, int] = {}
+        truth, predicted = pack(self._truth, numbers), pack(self._predicted, numbers)
+        table = measure(truth, predicted, minimum=self.threshold, line_tolerance=self.line_tolerance)
+        if self.same_category:
+            table = table.where(of_same_category(truth, predicted, table))
+        pairs = take_pairs(truth, predicted, table, method=self.method)
+        num_truth, num_predicted = len(truth.items), len(predicted.items) + self._num_malformed
+        num_matched = len(pairs.left)
+        precision, recall, f1 = ratios(num_truth, num_predicted, num_matched)
         return DetectionResult(
             precision=precision,
             recall=recall,
             f1=f1,
             num_truth=num_truth,
             num_predicted=num_predicted,
-            num_matched=self._num_matched,
-            num_images=self._num_images,
-            per_category={name: self._category(name) for name in sorted(self._truth.keys() | self._predicted.keys())},
+            num_matched=num_matched,
+            num_images=len(self._truth),
+            per_category=by_category(numbers, truth, predicted, pairs),
         )
 
-    def _category(self, name: str) -> CategoryResult:
-        counts = self._truth[name], self._predicted[name], self._matched[name]
-        return CategoryResult(*_scores(*counts), *counts)
+    def _settings(self) -> dict[str, object]:
+        return {
+            "threshold": self.threshold,
+            "line_tolerance": self.line_tolerance,
+            "same_category": self.same_category,
+            "method": self.method,
+        }
 
 
-def _scores(num_truth: int, num_predicted: int, num_matched: int) -> tuple[float, float, float]:
-    """Return precision, recall and F1."""
+def by_category(
+    numbers: Mapping[str, int], truth: Objects, predicted: Objects, pairs: Overlaps
+) -> dict[str, CategoryResult]:
+    """Return the scores of every category in alphabetical order.
+
+    Args:
+        numbers: Number of each category.
+        truth: Left side of the pairs.
+        predicted: Right side.
+        pairs: The pairs; those of different categories count for none.
+    """
+    agreed = pairs.left[of_same_category(truth, predicted, pairs)]
+    columns = (truth.category, predicted.category, truth.category[agreed])
+    counts: list[Integers] = [np.bincount(column, minlength=len(numbers)) for column in columns]
+    rows = np.stack(counts, axis=1).tolist()
+    return {name: CategoryResult(*ratios(*rows[numbers[name]]), *rows[numbers[name]]) for name in sorted(numbers)}
+
+
+def ratios(num_truth: int, num_predicted: int, num_matched: int) -> tuple[float, float, float]:
+    """Return precision, recall and F1; all are 1 where there was nothing to find and nothing was said."""
     if num_truth == num_predicted == 0:
         return 1.0, 1.0, 1.0
     precision = num_matched / num_predicted if num_predicted else 0.0

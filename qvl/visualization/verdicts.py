@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 
 from qvl.conversation import TextObject
 from qvl.geometry import Shape, overlap
@@ -119,8 +118,7 @@ def _judge_picture(prediction: Prediction, total: DetectionMetric) -> PictureRep
     total.update(*sides, num_malformed=len(malformed))
     single = DetectionMetric(threshold=total.threshold, line_tolerance=total.line_tolerance)
     scores = single.update(*sides, num_malformed=len(malformed)).compute()
-    measure = partial(overlap, line_tolerance=total.line_tolerance)
-    pairs = match(*sides, threshold=total.threshold, overlap=measure).pairs
+    pairs = match(*sides, threshold=total.threshold, line_tolerance=total.line_tolerance).pairs
     missed = _Judge("prediction", Outcome.MISSED, predicted, total)
     wrong = _Judge("truth", Outcome.WRONG, truth, total)
     found = {i: (predicted[j], score) for i, j, score in pairs}
