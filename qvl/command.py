@@ -119,7 +119,7 @@ def _compose(overrides: Sequence[str], config_name: str, folder: Path | None) ->
     """Compose and check a configuration; also return where its keys stand."""
     folders = _folders(folder)
     files = ConfigFiles(*folders, root=config_name)
-    typed = tidy(overrides)
+    typed = tidy(overrides, config_name=config_name)
     search = [f"hydra.searchpath=[{','.join(f'file://{path}' for path in folders[1:])}]"] if folder else []
     try:
         with hydra.initialize_config_dir(str(folders[0]), version_base="1.3"):
@@ -149,12 +149,17 @@ def check_job(cfg: DictConfig, job: DictConfig, processes: int) -> None:
     _check_files(cfg, _check(cfg, files, choices=dict(job.runtime.choices), typed=typed, world_size=processes))
 
 
-def tidy(overrides: Sequence[str]) -> list[str]:
+def tidy(overrides: Sequence[str], *, config_name: str = "train") -> list[str]:
     """Bring overrides into the form that Hydra wants.
 
     `data=rows.jsonl` becomes `data=jsonl data.train.path=rows.jsonl`, without validation rows unless they are given.
     `recipe=x` and `debug=x` become `+recipe=x` and `+debug=x` and go to the front, the debug choice after the recipe,
-    because what is appended later wins; `training.extra.x=1` becomes `++training.extra.x=1`, as all of FREE.
+    because what is appended later wins; `training.extra.x=1` becomes `++training.extra.x=1`, as all of FREE. Of
+    `qvl.infer` `model=x` becomes `model.path=x`: any weights will do, there is nothing to choose from.
+
+    Args:
+        overrides: As typed.
+        config_name: Primary config.
 
     Raises:
         ConfigError: A recipe or a debug choice is given twice.
@@ -166,6 +171,8 @@ def tidy(overrides: Sequence[str]) -> list[str]:
     front = [f"+{text.lstrip('+')}" for texts in appended.values() for text in texts]
     rest = [text for text in overrides if _key(text) not in APPENDED]
     rest = [word for text in rest for word in _file_of_rows(text, overrides)]
+    if config_name == "infer":
+        rest = [f"model.path={text.partition('=')[2]}" if _key(text) == "model" else text for text in rest]
     return [*front, *(f"++{text}" if text.startswith(FREE) else text for text in rest)]
 
 
@@ -192,7 +199,7 @@ def _key(override: str) -> str:
 
 def _run(main: Callable[[Any], object], config_name: str, instead: Callable[[Any], bool] | None) -> None:
     args = _read_arguments(sys.argv[1:])
-    overrides = [*tidy(args.overrides), *_mode(args.overrides, is_sweep=args.multirun)]
+    overrides = [*tidy(args.overrides, config_name=config_name), *_mode(args.overrides, is_sweep=args.multirun)]
     sys.argv[1:] = [*(text for text in sys.argv[1:] if text not in args.overrides), *overrides]
     decorate = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
     if args.shell_completion:

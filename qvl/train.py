@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -160,8 +160,28 @@ def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
         ledger=ledger,
         find_checkpoint=partial(find_resume, cfg.training.resume_from_checkpoint, folder),
         callbacks=list(make(cfg.callbacks).values()),
+        contract=_contract(cfg, prompts, context),
     )
     return job, DetectionEvaluation(dataset=val, form=context.form, settings=plain["evaluation"], folder=folder)
+
+
+def _contract(cfg: Any, prompts: Any, context: Any) -> Any:
+    """Return what the model will be trained to be asked, by the builder of the run."""
+    from qvl import __version__
+    from qvl.data import Contract
+
+    return Contract(
+        **asdict(context.form),
+        mode=context.builder.mode,
+        system=prompts.system,
+        user=prompts.user,
+        images_per_user_turn=cfg.data.images_per_user_turn,
+        language=str(cfg.prompts.get("language") or ""),  # a class of one's own may know none
+        domain=str(HydraConfig.get().runtime.choices.get("prompts/domain") or ""),
+        model_type=cfg.model.model_type,
+        base_model=cfg.model.path,
+        qvl_version=__version__,
+    )
 
 
 def _write_manifest(cfg: Any, folder: Path, job: Any) -> None:

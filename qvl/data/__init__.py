@@ -1,6 +1,16 @@
 """Data sets for training and evaluation."""
 
 from qvl.data.add_summary import AddSummary
+from qvl.data.contract import (
+    CONTRACT_NAME,
+    RESIZE,
+    STATE_AND_NOTES,
+    Contract,
+    check_contract,
+    load_contract,
+    model_digest,
+    write_contract,
+)
 from qvl.data.dataset import FusionDataset, JsonlDataset, TurnDataset
 from qvl.data.demo import DemoScenes
 from qvl.data.form import TurnFormat
@@ -14,10 +24,14 @@ from qvl.data.rows import IMAGE_CHECKS, CheckedRows, LeftOut, Looked, changed_fi
 from qvl.data.source import RowSource
 
 __all__ = [
+    "CONTRACT_NAME",
     "IMAGE_CHECKS",
+    "RESIZE",
+    "STATE_AND_NOTES",
     "AddSummary",
     "BasePreprocessor",
     "CheckedRows",
+    "Contract",
     "DemoScenes",
     "EpochPlan",
     "FusionDataset",
@@ -35,5 +49,9 @@ __all__ = [
     "TurnFormat",
     "changed_files",
     "check_all",
+    "check_contract",
+    "load_contract",
+    "model_digest",
+    "write_contract",
     "write_mix",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qvl.health.agreement import Disagreement, EncodedPrompt, compare_prompts
 from qvl.health.checks import (
     IGNORED,
     EncodedSample,
@@ -18,6 +19,8 @@ from qvl.health.checks import (
 
 __all__ = [
     "IGNORED",
+    "Disagreement",
+    "EncodedPrompt",
     "EncodedSample",
     "GroundedObject",
     "HealthFinding",
@@ -27,5 +30,6 @@ __all__ = [
     "check_labels",
     "check_pixels",
     "check_placeholders",
+    "compare_prompts",
     "run_checks",
 ]

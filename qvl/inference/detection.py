@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import track
 
-from qvl.conversation import NUMBER_LIMIT, TextObject, parse_answer, text_objects
+from qvl.conversation import TextObject, parse_answer
 from qvl.data import Ticket, Turn, TurnDataset, TurnFormat
-from qvl.geometry import GRIDS
 from qvl.inference.engine import Completion, Engine
+from qvl.inference.predictions import norm1000, truth_rows
 from qvl.metrics import DetectionMetric, Labelled
-from qvl.records import Record, category
+from qvl.records import category
 from qvl.runtime.distributed import gathered, rank_from_environment
 from qvl.runtime.files import write_text
 
@@ -81,15 +81,14 @@ class DetectionEvaluation:
         parsed = parse_answer(completion.text, image_label=self.form.image_label)
         for number, record in enumerate(turn.records):
             answered = parsed.images[number] if number < len(parsed.images) else ()
-            predicted = [_to_norm1000(item, record, self.form.emit_norm) for item in answered]
-            exact = text_objects(record, emit_norm="none", order=self.form.order)  # a thin box keeps its area
-            truth = [_to_norm1000(item, record, "none") for item in exact]
+            size = {"width": record.width, "height": record.height}
+            predicted = [norm1000(item, **size, emit_norm=self.form.emit_norm) for item in answered]
             yield {
                 "image": record.images[0],
                 "source": str(record.source),
                 "width": record.width,
                 "height": record.height,
-                "truth": [asdict(item) for item in truth],
+                "truth": truth_rows(record, self.form),
                 "predicted": [asdict(item) for item in predicted],
                 "faults": [asdict(fault) for fault in parsed.faults],
                 "completion": completion.text,
@@ -109,13 +108,6 @@ class DetectionEvaluation:
             "recall": result.recall,
             "parse_rate": clean / len(rows),
         }
-
-
-def _to_norm1000(item: TextObject, record: Record, emit_norm: str) -> TextObject:
-    grid = GRIDS[emit_norm]
-    width, height = (record.width, record.height) if grid is None else (grid, grid)
-    scaled = (number / (height if index % 2 else width) * 1000 for index, number in enumerate(item.numbers))
-    return replace(item, numbers=tuple(min(max(number, -NUMBER_LIMIT), NUMBER_LIMIT) for number in scaled))
 
 
 def _labelled(rows: Sequence[Mapping[str, Any]]) -> list[Labelled]:

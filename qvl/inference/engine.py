@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qvl.errors import ConfigError, QvlError
 
 if TYPE_CHECKING:
     from swift.template import Template
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
     from qvl.conversation import Conversation
 
-__all__ = ["Completion", "Engine"]
+__all__ = ["Answers", "Completion", "Engine", "VllmEngine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,21 @@ class Completion:
     Attributes:
         text: The answer without its end of turn.
         finish_reason: `stop`, or `length` if the limit cut it off.
+        prompt_tokens: Length of what was asked, pictures included.
+        completion_tokens: Length of the answer with its end of turn.
     """
 
     text: str
     finish_reason: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Answers(Protocol):
+    """What answers conversations, whatever computes the tokens."""
+
+    def answers(self, conversations: Sequence[Conversation]) -> Iterator[Completion]:
+        """Yield the completion of each conversation, in order; an answer that it holds already is not shown."""
 
 
 class Engine:
@@ -57,20 +70,83 @@ class Engine:
         self._batch_size = batch_size
 
     def answers(self, conversations: Sequence[Conversation]) -> Iterator[Completion]:
-        """Yield the completion of each conversation, in order; an answer that it holds already is not shown."""
-        from swift.infer_engine import InferRequest, RequestConfig
+        """Yield the completion of each conversation, in order; an answer that it holds already is not shown.
 
-        config = RequestConfig(max_tokens=self._max_new_tokens, temperature=0.0)
+        Raises:
+            QvlError: The memory of the device is too small for a batch.
+        """
+        import torch
+
         for start in range(0, len(conversations), self._batch_size):
-            requests = [
-                InferRequest(
-                    messages=[message for message in conversation["messages"] if message["role"] != "assistant"],
-                    chat_template_kwargs=dict(self._pixel_limits),
-                )
-                for conversation in conversations[start : start + self._batch_size]
-            ]
-            with self._engine.template.generate_context():  # back to the mode of training afterwards
-                responses = self._engine.infer(requests, config, use_tqdm=False)
-            for response in responses:
-                choice = response.choices[0]
-                yield Completion(choice.message.content, choice.finish_reason)
+            batch = conversations[start : start + self._batch_size]
+            try:
+                with self._engine.template.generate_context():  # back to the mode of training afterwards
+                    found = _infer(self._engine, batch, self._pixel_limits, self._max_new_tokens)
+            except torch.OutOfMemoryError as error:
+                raise QvlError(f"the memory of the device is too small for batch_size={self._batch_size}") from error
+            yield from found
+
+
+class VllmEngine:
+    """Greedy decoding with vLLM, through ms-swift's engine: the same requests, and batches of vLLM's own."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        model_type: str,
+        pixel_limits: Mapping[str, int],
+        max_new_tokens: int,
+        batch_size: int,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Load a model.
+
+        Args:
+            path: Folder of whole weights, or a hub id.
+            model_type: Name of the architecture in ms-swift.
+            pixel_limits: `min_pixels` and `max_pixels` of training.
+            max_new_tokens: Longest answer.
+            batch_size: Most conversations at a time.
+            options: Further arguments of `swift.infer_engine.VllmEngine`, such as `gpu_memory_utilization`.
+
+        Raises:
+            ConfigError: vLLM is not installed, or cannot be imported.
+        """
+        try:
+            import vllm  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+        except ImportError as error:
+            raise ConfigError(
+                f"engine: vllm cannot be used here ({error}); install vllm beside qvl, or choose engine=transformers"
+            ) from error
+        from swift.infer_engine import VllmEngine as Upstream
+
+        self._engine = Upstream(path, model_type=model_type, use_hf=True, max_num_seqs=batch_size, **options)
+        self._pixel_limits = dict(pixel_limits)
+        self._max_new_tokens = max_new_tokens
+
+    def answers(self, conversations: Sequence[Conversation]) -> Iterator[Completion]:
+        """Yield the completion of each conversation, in order; an answer that it holds already is not shown."""
+        yield from _infer(self._engine, conversations, self._pixel_limits, self._max_new_tokens)
+
+
+def _infer(
+    engine: Any, conversations: Sequence[Conversation], pixel_limits: Mapping[str, int], max_new_tokens: int
+) -> list[Completion]:
+    """Ask an engine of ms-swift; what is asked does not depend on which one it is."""
+    from swift.infer_engine import InferRequest, RequestConfig
+
+    requests = [
+        InferRequest(
+            messages=[message for message in conversation["messages"] if message["role"] != "assistant"],
+            chat_template_kwargs=dict(pixel_limits),
+        )
+        for conversation in conversations
+    ]
+    responses = engine.infer(requests, RequestConfig(max_tokens=max_new_tokens, temperature=0.0), use_tqdm=False)
+    return [_completion(response) for response in responses]
+
+
+def _completion(response: Any) -> Completion:
+    choice, usage = response.choices[0], response.usage
+    return Completion(choice.message.content, choice.finish_reason, usage.prompt_tokens, usage.completion_tokens)

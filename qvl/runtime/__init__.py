@@ -6,6 +6,7 @@ from qvl.runtime.checksums import CHECKSUMS_NAME, ChecksumFault, verify_checksum
 from qvl.runtime.distributed import Rank, gathered, rank_from_environment
 from qvl.runtime.files import (
     SET_ASIDE,
+    digest_of,
     discard,
     locked,
     replace_folder,
@@ -44,6 +45,7 @@ __all__ = [
     "collect_manifest",
     "configure_logging",
     "data_digest",
+    "digest_of",
     "discard",
     "gathered",
     "git_state",

@@ -8,13 +8,16 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 __all__ = [
     "SET_ASIDE",
+    "digest_of",
     "discard",
     "locked",
     "replace_folder",
@@ -26,6 +29,8 @@ __all__ = [
     "write_lines",
     "write_text",
 ]
+
+_NUM_HASHERS = 4  # hashing leaves the interpreter lock
 
 SET_ASIDE = ".replaced-"  # begins the name of an old folder while a new one takes its place
 
@@ -97,6 +102,24 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(folder: Path, *, without: Collection[str] = ()) -> str:
+    """Return the SHA-256 over names and digests of the files of a folder, hidden ones and folders in it left out.
+
+    Args:
+        folder: Where they lie.
+        without: Patterns of names that do not count either, such as `*.md`.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    patterns = (".*", *without)
+    named = (path for path in folder.iterdir() if not any(fnmatchcase(path.name, one) for one in patterns))
+    files = sorted(path for path in named if path.is_file())
+    with ThreadPoolExecutor(_NUM_HASHERS) as pool:
+        lines = [f"{digest}  {path.name}\n" for path, digest in zip(files, pool.map(sha256_of, files), strict=True)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def sync_tree(folder: Path) -> None:

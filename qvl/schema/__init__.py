@@ -9,6 +9,7 @@ from qvl.schema.groups import (
     DataConfig,
     DeepspeedConfig,
     EvaluationConfig,
+    ExportConfig,
     FuseConfig,
     HealthConfig,
     ModelConfig,
@@ -19,6 +20,7 @@ from qvl.schema.groups import (
     ValidateConfig,
     VisualizeConfig,
 )
+from qvl.schema.infer import InferConfig
 from qvl.schema.keys import RETIRED, RETIRED_SECTIONS, advice, missing_keys, nearest, unknown_keys
 from qvl.schema.register import register_schema
 from qvl.schema.report import ReportConfig
@@ -32,8 +34,10 @@ __all__ = [
     "DataConfig",
     "DeepspeedConfig",
     "EvaluationConfig",
+    "ExportConfig",
     "FuseConfig",
     "HealthConfig",
+    "InferConfig",
     "KeyNote",
     "ModelConfig",
     "Origins",

@@ -25,6 +25,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "data.emit_norm": ("none", "norm100", "norm1000"),
     "data.object_order": ("tlbr", "center", "none"),
     "data.on_overlength": ("error", "drop"),
+    "engine": ("transformers", "vllm"),
+    "dtype": ("auto", "float32", "bfloat16", "float16"),
     "exif": ("auto", "upright", "raw"),
     "model.attn_impl": ("sdpa", "flash_attention_2", "eager"),
     "model.torch_dtype": ("float32", "bfloat16"),
@@ -39,12 +41,17 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 """Keys whose value is one of a few names."""
 
+ONLY_BESIDE: dict[str, str] = {"pictures": "source"}
+"""Keys of which that holds only where another key is: `pictures` of `qvl.infer` is a path."""
+
 SCORES = ("loss", "f1", "precision", "recall", "parse_rate")
 """What is measured after training."""
 
 INFINITE = math.inf
 RANGES: dict[str, tuple[float, float]] = {
     "augment_prob": (0, 1),
+    "batch_size": (1, INFINITE),
+    "check_rows": (1, INFINITE),
     "data.images_per_user_turn": (1, INFINITE),
     "data.max_objects": (1, INFINITE),
     "draws": (1, INFINITE),
@@ -55,8 +62,14 @@ RANGES: dict[str, tuple[float, float]] = {
     "evaluation.num_samples": (0, INFINITE),
     "evaluation.threshold": (1e-9, 1),
     "global_max_length": (1, INFINITE),
+    "form.max_pixels": (1, INFINITE),
+    "form.min_pixels": (1, INFINITE),
+    "form.side_factor": (1, INFINITE),
     "health.every_n": (0, INFINITE),
+    "images_per_turn": (1, INFINITE),
+    "limit": (1, INFINITE),
     "line_tolerance": (1e-9, 1000),
+    "max_new_tokens": (1, INFINITE),
     "model.max_pixels": (1, INFINITE),
     "model.min_pixels": (1, INFINITE),
     "model.side_factor": (1, INFINITE),
@@ -78,6 +91,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "threshold": (1e-9, 1),
     "tiny.train": (0, INFINITE),
     "tiny.val": (0, INFINITE),
+    "tolerance": (0, 1),
     "training.adam_beta2": (0, 1),
     "training.aligner_lr": (0, INFINITE),
     "training.dataloader_num_workers": (0, INFINITE),
@@ -173,6 +187,8 @@ def _nodes(cfg: DictConfig) -> Iterator[Problem]:
 def _names(cfg: DictConfig) -> Iterator[Problem]:
     for key, allowed in ALLOWED.items():
         section, _, name = key.rpartition(".")
+        if ONLY_BESIDE.get(key, key.partition(".")[0]) not in cfg:
+            continue
         node = OmegaConf.select(cfg, section) if section else cfg
         if not OmegaConf.is_dict(node) or name not in node or node[name] in allowed:
             continue

@@ -12,6 +12,7 @@ __all__ = [
     "DataConfig",
     "DeepspeedConfig",
     "EvaluationConfig",
+    "ExportConfig",
     "FuseConfig",
     "HealthConfig",
     "ModelConfig",
@@ -238,6 +239,22 @@ class ConvertConfig:
     near_duplicates: int | None = None
     summary: Any = None
     trusted_targets: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ExportConfig:
+    """Everything that `conf/export.yaml` may hold."""
+
+    checkpoint: str = MISSING
+    out: str = MISSING
+    metric: str | None = None
+    merge: bool = MISSING
+    dtype: str = MISSING
+    base: str | None = None
+    check: str | None = None
+    check_rows: int = MISSING
+    allowed_roots: list[str] = field(default_factory=list)
+    tolerance: float = MISSING
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qvl.data import Ledger, TurnDataset, TurnFormat
+from qvl.data import Contract, Ledger, TurnDataset, TurnFormat
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,6 +35,7 @@ class TrainingJob:
         ledger: Where dropped rows are listed; None on ranks other than the first.
         find_checkpoint: Returns a verified checkpoint to go on from, or None; called by the first process.
         callbacks: Callbacks of the transformers trainer.
+        contract: Goes into every checkpoint; None for none.
     """
 
     config: Mapping[str, Any]
@@ -45,6 +46,7 @@ class TrainingJob:
     ledger: Ledger | None = None
     find_checkpoint: Callable[[], Path | None] | None = None
     callbacks: Sequence[object] = ()
+    contract: Contract | None = None
 
     @property
     def model(self) -> Mapping[str, Any]:

@@ -7,9 +7,11 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qvl.data import Contract, model_digest
 from qvl.errors import CheckpointError, HealthError
 from qvl.runtime.checkpoint import discard_staging, list_checkpoints
 from qvl.runtime.distributed import gathered, rank_from_environment
@@ -161,7 +163,14 @@ class QvlSft(_Upstream):
             eval_dataset=val,
         )
         trainer.batches = self.batches
+        trainer.contract = self._contract()
         return self.train(trainer)
+
+    def _contract(self) -> Contract | None:
+        """Return the contract of the job with the digest of the model that is trained, in the first process."""
+        if self.job.contract is None or not rank_from_environment().is_main:
+            return None
+        return replace(self.job.contract, base_digest=model_digest(Path(self.args.model_dir)))
 
     def train(self, trainer: Any) -> TrainingResult:
         """Score, train, score."""

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qvl.data import Contract, write_contract
 from qvl.errors import HealthError
 from qvl.runtime.checkpoint import checkpoint_folder, publish, rotate, staging_folder
 from qvl.training.sampling import TurnBatches
@@ -47,6 +48,9 @@ class SealedTrainer(_Upstream):
 
     preemption: Preemption
     """Says when to leave, set before training."""
+
+    contract: Contract | None = None
+    """What the model is trained to be asked; written into every checkpoint."""
 
     num_rows = 0
     """Rows trained on by this process since the start of the epoch."""
@@ -158,6 +162,8 @@ class SealedTrainer(_Upstream):
             whole = staging / final.name
             self.state.save_to_json(str(whole / "trainer_state.json"))
             rows.write(whole)
+            if self.contract is not None:
+                write_contract(whole, self.contract)
             publish(whole, final)
             shutil.rmtree(staging)
             self._rotate(run, final)

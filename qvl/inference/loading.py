@@ -1,0 +1,58 @@
+"""A model for inference: whole weights, or those of an adapter on top of its base."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from swift.template import Template
+    from torch import nn
+
+__all__ = ["load_model"]
+
+
+def load_model(
+    path: str, *, adapter: str | None, model_type: str, torch_dtype: str | None, attn_impl: str | None
+) -> tuple[nn.Module, Template]:
+    """Load weights and the template of training.
+
+    Args:
+        path: Folder of whole weights, or a hub id.
+        adapter: Folder of an adapter on top of them.
+        model_type: Name of the architecture in ms-swift.
+        torch_dtype: `float32` or `bfloat16`; None for that of the checkpoint.
+        attn_impl: `sdpa`, `flash_attention_2` or `eager`; None for what transformers chooses.
+
+    Returns:
+        The model in evaluation mode on the device that ms-swift chooses, and its chat template.
+    """
+    os.environ.setdefault("LOG_LEVEL", "ERROR")  # read by upstream when it is imported
+    import torch
+    from peft import PeftModel
+    from swift.model import get_model_processor
+    from swift.model.register import BaseModelLoader
+    from swift.template import get_template
+    from transformers.utils import logging
+
+    BaseModelLoader.default_trust_remote_code = False
+    dtype = None if torch_dtype is None else {"float32": torch.float32, "bfloat16": torch.bfloat16}[torch_dtype]
+    model: Any
+    processor: Any
+    verbosity, shows_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # upstream uses a name that transformers warns of
+    logging.disable_progress_bar()
+    try:
+        model, processor = get_model_processor(
+            path, model_type=model_type, torch_dtype=dtype, attn_impl=attn_impl, use_hf=True
+        )
+    finally:
+        logging.set_verbosity(verbosity)
+        if shows_bar:
+            logging.enable_progress_bar()
+    template = get_template(processor)
+    template.image_token_id = processor.image_token_id
+    template.video_token_id = processor.video_token_id
+    if adapter is not None:
+        model = PeftModel.from_pretrained(model, adapter)
+    return model.eval(), template
