@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from qvl.build import build
 from qvl.command import run
@@ -29,11 +28,12 @@ def main(cfg: Any) -> None:
         QvlError: The source cannot be read, no row can be made of it, or the result cannot be written.
     """
     from qvl.conversion import convert, show
+    from qvl.runtime.progress import progress_bar
 
     source = build(cfg.source, trusted=list(cfg.trusted_targets))
     settings = _settings(cfg, template=source.template)
     out = Path(cfg.out)
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("pictures", total=None)
         converted = convert(
             source,
@@ -90,13 +90,6 @@ def _settings(cfg: Any, *, template: str) -> ConversionSettings:
 
 def _words(labels: Any) -> dict[str, str]:
     return {str(name): str(word) for name, word in labels.items()}
-
-
-def _progress() -> Progress:
-    """Return a bar for people who watch; nothing is written where nobody does."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def cli() -> None:

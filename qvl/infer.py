@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from qvl.build import build
 from qvl.command import run
@@ -146,12 +145,11 @@ def _engine(cfg: Any, weights: _Weights) -> Answers:
 def _answer(stage: StageA, file: AnswerFile) -> Counter[str]:
     """Answer what is left, and write every record as soon as it is known."""
     from qvl.inference import tally
+    from qvl.runtime.progress import progress_bar
 
     counts: Counter[str] = Counter()
-    columns = (TextColumn("answering"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=len(stage.units), completed=file.done)
+    with progress_bar() as bar:
+        task = bar.add_task("answering", total=len(stage.units), completed=file.done)
         for records in stage.records(start=file.done):
             file.append(records)
             counts += tally(records)

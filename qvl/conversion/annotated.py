@@ -71,8 +71,8 @@ class Annotated:
         where: Its place in the source.
         objects: The objects that could be read.
         refused: The objects that could not.
-        width: Width in pixels that the source declares; None if it declares none.
-        height: Height in pixels that the source declares; None if it declares none.
+        width: Width in pixels that the source declares; None if it declares none, or no height.
+        height: Height in pixels that the source declares; None if it declares none, or no width.
         unit: Of the numbers in `objects`.
         repairs: A code for everything that the importer set right, once per occurrence.
         metadata: Goes into the row as it is.
@@ -91,3 +91,9 @@ class Annotated:
     metadata: Mapping[str, object] = field(default_factory=dict)
     split: str | None = None
     summary: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take one side without the other for no size at all."""
+        if self.width is None or self.height is None:
+            object.__setattr__(self, "width", None)
+            object.__setattr__(self, "height", None)

@@ -16,7 +16,7 @@ from qvl.data.preprocess import BasePreprocessor
 from qvl.errors import RecordError
 from qvl.records import Finding, JsonlFile, Record, Source, record_as, validate_as
 from qvl.runtime.checksums import CHECKSUMS_NAME, verify_checksums
-from qvl.runtime.images import check_image, image_size
+from qvl.runtime.images import check_image, image_size, leads_outside
 
 __all__ = ["IMAGE_CHECKS", "CheckedRows", "LeftOut", "Looked", "changed_files"]
 
@@ -214,9 +214,7 @@ class CheckedRows:
         return [finding for image in record.images for finding in self._check_picture(record, image, images)]
 
     def _check_picture(self, record: Record, image: str, images: str) -> Iterator[Finding]:
-        real = os.path.realpath(image)
-        if not any(real.startswith(root.rstrip(os.sep) + os.sep) for root in self.roots):
-            message = f"{image} leads to {real}, outside the allowed folders {', '.join(self.roots)}"
+        if message := leads_outside(image, self.roots):
             yield Finding("image_outside_roots", record.source, "images", message)
             return
         try:

@@ -19,7 +19,7 @@ from qvl.inference.engine import Answers, Completion
 from qvl.inference.predictions import picture_rows, truth_rows
 from qvl.inference.turns import Place, cut_turns, first_turn
 from qvl.inference.units import Unit
-from qvl.runtime.images import open_image
+from qvl.runtime.images import leads_outside, open_image
 
 __all__ = ["StageA", "tally"]
 
@@ -98,13 +98,12 @@ class StageA:
     def _show(self, place: Place) -> _Shown:
         unit = self.units[place.unit]
         path = unit.pictures[place.picture]
-        real = os.path.realpath(path)
-        if not any(real.startswith(root.rstrip(os.sep) + os.sep) for root in unit.roots):
-            return _Shown(None, None, f"{path} leads to {real}, outside the allowed folders {', '.join(unit.roots)}")
+        if error := leads_outside(path, unit.roots):
+            return _Shown(None, None, error)
         try:
             image = open_image(path)
-        except RecordError as error:
-            return _Shown(None, None, str(error))
+        except RecordError as fault:
+            return _Shown(None, None, str(fault))
         return _Shown(image, image.size, self._unfit(unit, image))
 
     def _unfit(self, unit: Unit, image: Image.Image) -> str:

@@ -12,8 +12,6 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from qvl.data import CheckedRows, SourcePart, changed_files
 from qvl.inspection.lengths import RowLengths
@@ -25,6 +23,7 @@ from qvl.inspection.suspects import Suspects
 from qvl.inspection.workers import in_order
 from qvl.records import Finding, Source
 from qvl.runtime import rewritten
+from qvl.runtime.progress import progress_bar
 
 __all__ = ["CodeCount", "FileReport", "inspect"]
 
@@ -137,14 +136,10 @@ def inspect(
         OSError: A file cannot be written.
     """
     reports = [FileReport(part, fixed=(fixed or {}).get(part.rows.path)) for part in parts]
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ExitStack() as stack:
         findings = stack.enter_context(rewritten(folder / "findings.jsonl"))
         changes = stack.enter_context(rewritten(folder / "changes.jsonl")) if fixed else None
-        bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
-        if console.is_terminal:
-            stack.enter_context(bar)
+        bar = stack.enter_context(progress_bar(auto_refresh=False))
         for report in reports:
             task = bar.add_task(Path(report.rows.path).name, total=len(report.rows))
             looker = Looker(report.rows, report.part.builder, report.part.context.form, settings, lengths)

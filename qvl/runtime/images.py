@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = [
     "check_image",
     "image_header",
     "image_size",
+    "leads_outside",
     "open_image",
     "open_pixels",
     "open_preview",
@@ -85,6 +87,19 @@ class ImageHeader:
     def upright(self) -> tuple[int, int]:
         """(width, height) of the picture that `open_image` gives."""
         return (self.height, self.width) if self.orientation in _SIDEWAYS else (self.width, self.height)
+
+
+def leads_outside(path: str, roots: Sequence[str]) -> str:
+    """Return what to say of a picture that lies in none of some folders once links are followed, "" if it does.
+
+    Args:
+        path: The picture.
+        roots: Folders without links in their own paths, see `os.path.realpath`.
+    """
+    real = os.path.realpath(path)
+    if any(real.startswith(root.rstrip(os.sep) + os.sep) for root in roots):
+        return ""
+    return f"{path} leads to {real}, outside the allowed folders {', '.join(roots)}"
 
 
 def open_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

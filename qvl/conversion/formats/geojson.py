@@ -125,8 +125,8 @@ class GeojsonSource(BaseSource):
             where=where,
             objects=tuple(objects),
             refused=tuple(refused),
-            width=width if height else None,
-            height=height if width else None,
+            width=width,
+            height=height,
             repairs=tuple(repairs),
         )
 

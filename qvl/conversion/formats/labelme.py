@@ -90,8 +90,8 @@ class LabelmeSource(BaseSource):
             where=where,
             objects=tuple(objects),
             refused=tuple(refused),
-            width=width if height else None,
-            height=height if width else None,
+            width=width,
+            height=height,
             repairs=(*repairs, *(["backslashes"] if "\\" in name else [])),
             metadata={"flags": list(flags)} if flags else {},
         )

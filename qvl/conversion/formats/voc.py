@@ -116,8 +116,8 @@ class VocSource(BaseSource):
             where=where,
             objects=tuple(objects),
             refused=tuple(refused),
-            width=width if height else None,
-            height=height if width else None,
+            width=width,
+            height=height,
             repairs=(*repairs, *(["in_two_splits"] if len(named) > 1 else [])),
             split=named[-1] if named else None,
         )
