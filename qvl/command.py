@@ -42,6 +42,9 @@ __all__ = ["check_job", "compose", "run", "tidy"]
 APPENDED = ("recipe", "debug", "hparams_search")
 """Groups that are no part of the defaults list; a later one wins over an earlier one."""
 
+ASKING = ("evaluate", "infer")
+"""Verbs that ask a model."""
+
 ROWS = ".jsonl"
 
 FREE = ("training.extra.", "labels.", "labels={")
@@ -155,7 +158,7 @@ def tidy(overrides: Sequence[str], *, config_name: str = "train") -> list[str]:
     `data=rows.jsonl` becomes `data=jsonl data.train.path=rows.jsonl`, without validation rows unless they are given.
     `recipe=x` and `debug=x` become `+recipe=x` and `+debug=x` and go to the front, the debug choice after the recipe,
     because what is appended later wins; `training.extra.x=1` becomes `++training.extra.x=1`, as all of FREE. Of
-    `qvl.infer` `model=x` becomes `model.path=x`: any weights will do, there is nothing to choose from.
+    the verbs ASKING `model=x` becomes `model.path=x`: any weights will do, there is nothing to choose from.
 
     Args:
         overrides: As typed.
@@ -171,7 +174,7 @@ def tidy(overrides: Sequence[str], *, config_name: str = "train") -> list[str]:
     front = [f"+{text.lstrip('+')}" for texts in appended.values() for text in texts]
     rest = [text for text in overrides if _key(text) not in APPENDED]
     rest = [word for text in rest for word in _file_of_rows(text, overrides)]
-    if config_name == "infer":
+    if config_name in ASKING:
         rest = [f"model.path={text.partition('=')[2]}" if _key(text) == "model" else text for text in rest]
     return [*front, *(f"++{text}" if text.startswith(FREE) else text for text in rest)]
 

@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
-from rich.console import Console
-
-from qvl.build import build
+from qvl.answering import answer, find_weights
 from qvl.command import run
 from qvl.errors import ConfigError
 from qvl.schema import InferConfig
 
-if TYPE_CHECKING:
-    from qvl.data import Contract
-    from qvl.inference import AnswerFile, Answers, StageA
-
 __all__ = ["cli", "main"]
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """Where a model lies.
-
-    Attributes:
-        folder: That of the checkpoint; None for an id of a hub.
-        path: Whole weights: the same, the base of an adapter, or the id.
-        adapter: The folder, if it holds an adapter.
-        contract: What the model is asked.
-    """
-
-    folder: Path | None
-    path: str
-    adapter: str | None
-    contract: Contract
 
 
 def main(cfg: Any) -> None:
@@ -49,7 +22,7 @@ def main(cfg: Any) -> None:
     Raises:
         QvlError: The model, the rows or the file of answers cannot be used; a picture that cannot is a record.
     """
-    from qvl.inference import AnswerFile, StageA, find_units
+    from qvl.inference import find_units
     from qvl.runtime import configure_logging
 
     configure_logging("INFO", 0)
@@ -57,118 +30,7 @@ def main(cfg: Any) -> None:
     if not out.parent.is_dir():
         raise ConfigError(f"out: {out}: there is no folder {out.parent}")
     units = find_units(Path(cfg.pictures), labels=dict(cfg.labels), allowed_roots=list(cfg.allowed_roots))[: cfg.limit]
-    weights = _weights(cfg)
-    images_per_turn = cfg.images_per_turn or weights.contract.images_per_user_turn
-    job = _job(cfg, weights, images_per_turn)
-    with AnswerFile(out, job=job, units=units, overwrite=cfg.overwrite) as file:
-        before = file.done
-        counts: Counter[str] = Counter()
-        if before < len(units):
-            stage = StageA(
-                units=units,
-                contract=weights.contract,
-                engine=_engine(cfg, weights),
-                images_per_turn=images_per_turn,
-                batch_size=cfg.batch_size,
-            )
-            counts = _answer(stage, file)
-    _tell(out, counts, before=before)
-
-
-def _weights(cfg: Any) -> _Weights:
-    """Find and verify a checkpoint, and agree on what it is asked."""
-    from qvl.inference import agree
-    from qvl.models import choose_checkpoint, find_base, resolve_model
-    from qvl.runtime.checkpoint import MANIFEST_NAME, list_checkpoints
-
-    given = {text.lstrip("+~").partition("=")[0].partition(".")[0] for text in HydraConfig.get().overrides.task}
-    prompts = build(cfg.prompts, trusted=list(cfg.trusted_targets)) if "prompts" in given else None
-    path = resolve_model(cfg.model.path, run_folder=Path(cfg.out).parent, prompts=(), seed=0)
-    folder = Path(path) if Path(path).is_dir() else None
-    if folder is not None and ((folder / MANIFEST_NAME).is_file() or list_checkpoints(folder)):
-        folder = choose_checkpoint(folder).folder
-        path = str(folder)
-    contract = agree(folder, mode=cfg.mode, prompts=prompts, form=dict(cfg.form))
-    if folder is None or not (folder / "adapter_config.json").is_file():
-        return _Weights(folder, path, None, contract)
-    if cfg.engine == "vllm":
-        raise ConfigError(
-            f"engine: vllm takes whole weights and {folder} is an adapter; merge it with qvl.export first"
-        )
-    return _Weights(folder, find_base(folder, contract, base=cfg.model.base), str(folder), contract)
-
-
-def _job(cfg: Any, weights: _Weights, images_per_turn: int) -> dict[str, Any]:
-    """Return what decides the answers: a second start goes on only with the same."""
-    from qvl.runtime import digest_of, sha256_of
-    from qvl.runtime.checkpoint import MANIFEST_NAME
-
-    digest = ""
-    if weights.folder is not None:
-        sealed = weights.folder / MANIFEST_NAME  # verified, so that it stands for all files
-        digest = sha256_of(sealed) if sealed.is_file() else digest_of(weights.folder)
-    return {
-        "model": cfg.model.path,
-        "digest": digest,
-        "base": weights.path if weights.adapter else None,
-        "pictures": cfg.pictures,
-        "contract": asdict(weights.contract),
-        "images_per_turn": images_per_turn,
-        "engine": cfg.engine,
-        "torch_dtype": cfg.torch_dtype,
-        "max_new_tokens": cfg.max_new_tokens,
-    }
-
-
-def _engine(cfg: Any, weights: _Weights) -> Answers:
-    from qvl.inference import Engine, VllmEngine, load_model
-
-    contract = weights.contract
-    settings = {
-        "pixel_limits": contract.form.pixel_limits,
-        "max_new_tokens": cfg.max_new_tokens,
-        "batch_size": cfg.batch_size,
-    }
-    if cfg.engine == "vllm":
-        options: Any = OmegaConf.to_container(cfg.vllm, resolve=True)
-        return VllmEngine(weights.path, model_type=contract.model_type, options=options, **settings)
-    model, template = load_model(
-        weights.path,
-        adapter=weights.adapter,
-        model_type=contract.model_type,
-        torch_dtype=cfg.torch_dtype,
-        attn_impl=cfg.attn_impl,
-    )
-    return Engine(model, template, **settings)
-
-
-def _answer(stage: StageA, file: AnswerFile) -> Counter[str]:
-    """Answer what is left, and write every record as soon as it is known."""
-    from qvl.inference import tally
-    from qvl.runtime.progress import progress_bar
-
-    counts: Counter[str] = Counter()
-    with progress_bar() as bar:
-        task = bar.add_task("answering", total=len(stage.units), completed=file.done)
-        for records in stage.records(start=file.done):
-            file.append(records)
-            counts += tally(records)
-            bar.update(task, completed=file.done)
-    return counts
-
-
-def _tell(out: Path, counts: Counter[str], *, before: int) -> None:
-    parts = [f"{counts['records']} records of {counts['pictures']} pictures"]
-    parts += [f"{counts[key]} {text}" for key, text in _WORDS.items() if counts[key]]
-    there = f" ({before} were there already)" if before else ""
-    Console().print(f"{out}: {', '.join(parts)}{there}", soft_wrap=True, markup=False, highlight=False)
-
-
-_WORDS = {
-    "errors": "pictures could not be answered",
-    "faults": "answers with faults",
-    "cut_off": "answers cut off by max_new_tokens",
-}
+    answer(cfg, find_weights(cfg, near=out.parent), units, out=out)
 
 
 def cli() -> None:

@@ -29,20 +29,33 @@ def main(cfg: Any) -> None:
     """
     from qvl.sweep import analyze, read_sweep, render_markdown, render_page, tell_facts
 
-    if cfg.better not in _DIRECTIONS:
-        raise ConfigError(f"better: {cfg.better!r} is not one of {', '.join(_DIRECTIONS)}")
+    higher_is_better = _direction(cfg)
     folder = Path(cfg.sweep)
     page = folder / "report.html" if cfg.out is None else Path(cfg.out)
     if page.suffix != ".html":
         raise ConfigError(f"out: {page} has to end in .html; the Markdown is written beside it")
     if cfg.out is not None and not page.parent.is_dir():
         raise ConfigError(f"out: {page}: there is no folder {page.parent}")
-    analysis = analyze(read_sweep(folder), metric=cfg.metric, higher_is_better=_DIRECTIONS[cfg.better])
+    analysis = analyze(read_sweep(folder), metric=cfg.metric, higher_is_better=higher_is_better)
     facts = tell_facts(analysis, written=f"{datetime.now():%Y-%m-%d %H:%M:%S}")
     title = "/".join(folder.resolve().parts[-2:])
     _write(page, render_page(analysis, title=title, facts=facts, start=page.resolve().parent))
     _write(page.with_suffix(".md"), render_markdown(analysis, title=title, facts=facts))
     _print(analysis, facts, page)
+
+
+def _direction(cfg: Any) -> bool:
+    """Return whether the metric is better high; what is not said follows from its name."""
+    from qvl.metrics import higher_is_better
+
+    if cfg.better is None:
+        try:
+            return higher_is_better(cfg.metric)
+        except ValueError as error:
+            raise ConfigError(f"metric: {error}") from error
+    if cfg.better not in _DIRECTIONS:
+        raise ConfigError(f"better: {cfg.better!r} is not one of {', '.join(_DIRECTIONS)}")
+    return _DIRECTIONS[cfg.better]
 
 
 def _write(path: Path, text: str) -> None:

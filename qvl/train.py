@@ -21,7 +21,7 @@ from qvl.errors import ConfigError
 
 __all__ = ["cli", "main"]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("qvl.train")  # by name: on the command line this module is __main__, which is not heard
 
 
 def main(cfg: Any) -> float | None:
@@ -140,7 +140,7 @@ def _data(cfg: Any, folder: Path, context: Any) -> tuple[Any, Any]:
 
 def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
     """Build everything that a run needs: the job for the trainer, and what scores its model."""
-    from qvl.inference import DetectionEvaluation
+    from qvl.inference import AnswerEvaluation
     from qvl.models import find_resume, resolve_model
     from qvl.training import TrainingJob
 
@@ -162,7 +162,7 @@ def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
         callbacks=list(make(cfg.callbacks).values()),
         contract=_contract(cfg, prompts, context),
     )
-    return job, DetectionEvaluation(dataset=val, form=context.form, settings=plain["evaluation"], folder=folder)
+    return job, AnswerEvaluation(dataset=val, form=context.form, settings=plain["evaluation"], folder=folder)
 
 
 def _contract(cfg: Any, prompts: Any, context: Any) -> Any:
@@ -209,13 +209,15 @@ def _optimized(name: str | None, result: Any) -> float | None:
 
 def _show(folder: Path, result: Any) -> None:
     """Print the metrics as a table, and what to do next."""
+    from qvl.metrics import HEADLINE, label_of
+
     table = Table(title=f"held-out scores after {result.global_step} steps")
     for column in ("", "before", "after"):
         table.add_column(column, justify="left" if not column else "right")
-    for name, label in _LABELS.items():
+    for name in HEADLINE:
         values = [metrics.get(name) for metrics in (result.before, result.after)]
-        if name == "loss" or any(value is not None for value in values):  # summaries and chat have no objects to score
-            table.add_row(label, *("-" if value is None else f"{value:.3f}" for value in values))
+        if name == "loss" or any(value is not None for value in values):  # chat has no answers to score
+            table.add_row(label_of(name), *("-" if value is None else f"{value:.3f}" for value in values))
     console = Console()
     console.print(table)
     console.print(f"run folder   {folder}", soft_wrap=True)
@@ -223,15 +225,6 @@ def _show(folder: Path, result: Any) -> None:
     predictions = folder / "predictions_after.jsonl"
     if predictions.exists():
         console.print(f"look at it   python -m qvl.visualize predictions={predictions}", soft_wrap=True)
-
-
-_LABELS = {
-    "loss": "loss",
-    "f1": "detection F1@0.5",
-    "precision": "precision@0.5",
-    "recall": "recall@0.5",
-    "parse_rate": "answers without a fault",
-}
 
 
 def cli() -> None:

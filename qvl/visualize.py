@@ -77,7 +77,8 @@ def _checked(text: str, predictions: str | None) -> Path:
 
 
 def _predictions(cfg: Any) -> _Gallery:
-    from qvl.visualization import judge, prediction_cards, prediction_layout, read_predictions
+    from qvl.evaluation import read_predictions
+    from qvl.visualization import judge, prediction_cards, prediction_layout
 
     given = {text.lstrip("+~").partition("=")[0].partition(".")[0] for text in HydraConfig.get().overrides.task}
     if strange := sorted(given.intersection(_OF_ROWS)):
@@ -85,14 +86,12 @@ def _predictions(cfg: Any) -> _Gallery:
     path = Path(cfg.predictions)
     report = judge(read_predictions(path), threshold=cfg.threshold, line_tolerance=cfg.line_tolerance)
     shown = report.select(cfg.num_samples, worst_first=cfg.worst_first)
-    scores = report.scores
     return _Gallery(
         prediction_cards(shown),
         len(shown),
         prediction_layout(report, shown, title=f"{path.resolve().parent.name}/{path.name}"),
         path.with_suffix(".html"),
-        f"F1 {scores.f1:.3f}, precision {scores.precision:.3f}, recall {scores.recall:.3f} "
-        f"over {scores.num_images} pictures",
+        report.headline,
     )
 
 

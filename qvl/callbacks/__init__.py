@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from qvl.callbacks.account import EpochAccount, RowCount
+    from qvl.callbacks.answers import AnswerSteps, show_pictures
     from qvl.callbacks.begin import CallAtBegin
     from qvl.callbacks.epoch import EpochToDataset
     from qvl.callbacks.preemption import EvaluationCut, Preemption
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from qvl.callbacks.progress import ProgressBar, ProgressFile
 
 __all__ = [
+    "AnswerSteps",
     "CallAtBegin",
     "EpochAccount",
     "EpochToDataset",
@@ -23,9 +25,11 @@ __all__ = [
     "ProgressFile",
     "RowCount",
     "TorchProfiler",
+    "show_pictures",
 ]
 
 _HOMES = {
+    "AnswerSteps": "answers",
     "CallAtBegin": "begin",
     "EpochAccount": "account",
     "EpochToDataset": "epoch",
@@ -35,6 +39,7 @@ _HOMES = {
     "ProgressFile": "progress",
     "RowCount": "account",
     "TorchProfiler": "profiler",
+    "show_pictures": "answers",
 }
 
 

@@ -15,7 +15,8 @@ from qvl.conversation.builder import (
 from qvl.conversation.messages import Message, build_messages
 from qvl.conversation.parse import ParsedAnswer, parse_answer
 from qvl.conversation.reader import MAX_IMAGES
-from qvl.conversation.render import as_text, render_answer, text_objects, written_objects
+from qvl.conversation.render import as_text, norm1000, render_answer, text_objects, written_objects
+from qvl.conversation.spans import find_spans
 from qvl.conversation.summary import IRRELEVANT, SummaryWriter
 from qvl.conversation.token_counts import TokenCounter
 
@@ -39,6 +40,8 @@ __all__ = [
     "TokenCounter",
     "as_text",
     "build_messages",
+    "find_spans",
+    "norm1000",
     "parse_answer",
     "render_answer",
     "text_objects",

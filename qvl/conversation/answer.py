@@ -79,8 +79,15 @@ FAULT_CODES: Final[Mapping[str, str]] = {
     "unknown_geometry": "an object has a geometry that is no box, polygon or line, it is left out",
     "nested_numbers": "the numbers stand in pairs and are read as a flat list",
     "bad_numbers": "the numbers are not finite numbers in the count of the geometry; the object is left out",
+    "image_count": "other than as many pictures are answered as were shown",
+    "no_summary": "there is no text about a picture",
+    "many_lines": "a summary has more than one line",
+    "not_answered": "the picture could not be opened or shown, the model was not asked",
 }
-"""What can be wrong with an answer, by code. Codes are stable: metrics count them."""
+"""What can be wrong with an answer, by code. Codes are stable: metrics count them.
+
+`parse_answer` finds all but the last four; they are noted by what knows the pictures that were shown.
+"""
 
 
 @dataclass(frozen=True, slots=True)

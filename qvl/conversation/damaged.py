@@ -10,7 +10,7 @@ from typing import Final
 
 from qvl.conversation.loose import LooseError, LooseReader
 from qvl.conversation.objects import DECODER, OBJECT_KEYS
-from qvl.conversation.reader import BARE_OBJECT, LIST_FORM, AnswerReader, read_tree
+from qvl.conversation.reader import BARE_OBJECT, LIST_FORM, AnswerReader, Span, read_tree
 from qvl.conversation.render import OBJECT_WORD
 from qvl.records import shorten
 
@@ -157,10 +157,11 @@ class DamagedReader:
         except LooseError as error:
             self._give_up(anchor.start, error, limit)
             return
+        span = (anchor.value, self._position)
         if anchor.kind == "object":
-            self._reader.take(anchor.key, value)
+            self._reader.take(anchor.key, value, span=span)
         else:
-            self._take_item(anchor, value)
+            self._take_item(anchor, value, span)
         if anchor.kind == "image":
             self._reader.close()
         self._last = "value"
@@ -211,11 +212,11 @@ class DamagedReader:
             return value, loose.position
         return value, start + size
 
-    def _take_item(self, anchor: Anchor, value: object) -> None:
+    def _take_item(self, anchor: Anchor, value: object, span: Span) -> None:
         is_listed = bool(self._stack) and self._stack[-1] == "["
         if not is_listed:
             self._reader.add("bare_object", anchor.start, BARE_OBJECT)
-        self._reader.take_item(value, is_native=is_listed)
+        self._reader.take_item(value, is_native=is_listed, span=span)
 
     def _give_up(self, position: int, error: LooseError, limit: int) -> None:
         """Leave out what stands before `limit`."""
@@ -294,13 +295,14 @@ class DamagedReader:
             if limit < len(self._text) and opened:
                 self._open_wrapper(key, opened[1], limit)
                 return
+            start = loose.position
             value = loose.read()
         except LooseError as error:
             self._give_up(position, error, limit)
             return
         for code, message in loose.slips.items():
             self._slip(position, message, code)
-        self._reader.take(key, value)
+        self._reader.take(key, value, span=(self._skip(start), loose.position))
         self._position, self._last = loose.position, "value"
 
     def _open_wrapper(self, key: str, bracket: str, limit: int) -> None:

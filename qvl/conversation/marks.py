@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from qvl.conversation.objects import to_integer
-from qvl.conversation.reader import AnswerReader
+from qvl.conversation.reader import AnswerReader, Span
 from qvl.records import shorten
 
 _MARK: Final = re.compile(r"<\|(object_ref|box|quad|point)_(start|end)\|>|<(/?)(ref|box|quad|point)>")
@@ -51,7 +51,7 @@ class MarkReader:
                     self._reader.add("malformed", start, f"<{opened}> is not closed before the next mark")
                 opened, start = name, found.start()
             elif name == opened:
-                self._take(opened, start, self._text[position : found.start()])
+                self._take(opened, (start, found.end()), self._text[position : found.start()])
                 opened = ""
             else:
                 self._reader.add("malformed", found.start(), f"a mark closes {name}, which is not open")
@@ -77,14 +77,15 @@ class MarkReader:
             self._reader.add("geometry_count", self._desc_start, f"no box for {shorten(self._desc)}")
         self._desc_start = None
 
-    def _take(self, name: str, start: int, content: str) -> None:
+    def _take(self, name: str, span: Span, content: str) -> None:
         """Keep what stands between two marks: a description, or the numbers of an object."""
         if name == "ref":
             self._check_desc()
-            self._desc, self._desc_start = content.strip(), start
+            self._desc, self._desc_start = content.strip(), span[0]
             return
+        start = span[0] if self._desc_start is None else self._desc_start
         self._desc_start = None
         numbers: object = content
         if _NUMBERS.fullmatch(content.strip()):
             numbers = [float(one) if "." in one else to_integer(one) for one in _NUMBER.findall(content)]
-        self._reader.take_item({"desc": self._desc, _KEYS[name]: numbers})
+        self._reader.take_item({"desc": self._desc, _KEYS[name]: numbers}, span=(start, span[1]))

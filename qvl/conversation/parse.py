@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from qvl.conversation.answer import Fault, TextObject
 from qvl.conversation.damaged import DamagedReader, find_anchors
 from qvl.conversation.marks import has_marks, read_marks
 from qvl.conversation.objects import from_pairs, to_integer
 from qvl.conversation.reader import AnswerReader, read_tree
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,20 @@ def parse_answer(text: str, *, image_label: str) -> ParsedAnswer:
     try:
         value = json.loads(text, object_pairs_hook=from_pairs, parse_int=to_integer)
     except (json.JSONDecodeError, RecursionError):
-        if has_marks(text) and next(find_anchors(text, 0, image_label), None) is None:
-            read_marks(reader, text)
-        else:
-            DamagedReader(reader, text, image_label).read()
+        read_by_place(reader, text, image_label)
     else:
         read_tree(reader, value)
-    images = tuple(tuple(reader.images.get(number, ())) for number in range(1, max(reader.images, default=1) + 1))
-    return ParsedAnswer(images or ((),), tuple(reader.faults))
+    return ParsedAnswer(by_picture(reader.images, max(reader.images, default=1)), tuple(reader.faults))
+
+
+def read_by_place(reader: AnswerReader, text: str, image_label: str) -> None:
+    """Read what a decoder of JSON does not take, from place to place; the objects that are found have a span."""
+    if has_marks(text) and next(find_anchors(text, 0, image_label), None) is None:
+        read_marks(reader, text)
+    else:
+        DamagedReader(reader, text, image_label).read()
+
+
+def by_picture(found: Mapping[int, Sequence[T]], count: int) -> tuple[tuple[T, ...], ...]:
+    """Return what was found in the pictures 1 to `count`, at least 1; what belongs to no picture is left out."""
+    return tuple(tuple(found.get(number, ())) for number in range(1, max(count, 1) + 1))

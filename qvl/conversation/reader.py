@@ -13,6 +13,9 @@ from qvl.records import shorten
 MAX_IMAGES: Final = 64
 """Highest picture number that is believed."""
 
+Span = tuple[int, int]
+"""Where an object stands in the text: its first character, and the one behind its last."""
+
 _IN_IMAGE: Final = 2
 
 BARE_OBJECT: Final = f"an object without the key {OBJECT_WORD}_<number>"
@@ -24,12 +27,14 @@ class AnswerReader:
 
     Attributes:
         images: Objects by picture number; 0 collects those of pictures whose number is not believed.
+        spans: Where each of these objects stands, None where that is not known.
         faults: What was wrong so far.
     """
 
     def __init__(self, image_label: str) -> None:
         """Prepare for an answer in which pictures are called `<image_label>_1`."""
         self.images: dict[int, list[TextObject]] = {}
+        self.spans: dict[int, list[Span | None]] = {}
         self.faults: list[Fault] = []
         self._image: tuple[int, str] | None = None
         self._layouts: set[str] = set()
@@ -73,7 +78,7 @@ class AnswerReader:
         """Leave the picture."""
         self._image = None
 
-    def take(self, key: str, value: object) -> None:
+    def take(self, key: str, value: object, *, span: Span | None = None) -> None:
         """Keep the object under `key`, if it is one; a key that is none of ours may hold one all the same."""
         where = key if self._image is None else f"{self._image[1]}.{key}"
         if self.is_image(key):
@@ -84,20 +89,22 @@ class AnswerReader:
             if not is_whole_object(value):
                 return
         self._note(where, "flat" if self._image is None else "grouped")
-        self._keep(where, value, is_native=False)
+        self._keep(where, value, is_native=False, span=span)
 
-    def take_item(self, value: object, *, is_native: bool = True) -> None:
+    def take_item(self, value: object, *, is_native: bool = True, span: Span | None = None) -> None:
         """Keep an object that has no key."""
         self._num_items += 1
         where = f"item {self._num_items}" if self._image is None else f"{self._image[1]}.item {self._num_items}"
         self._note(where, "flat" if self._image is None else "grouped")
-        self._keep(where, value, is_native=is_native)
+        self._keep(where, value, is_native=is_native, span=span)
 
-    def _keep(self, where: str, value: object, *, is_native: bool) -> None:
+    def _keep(self, where: str, value: object, *, is_native: bool, span: Span | None) -> None:
         item, faults = read_object(where, value, is_native=is_native)
         self.faults += faults
         if item is not None:
-            self.images.setdefault(1 if self._image is None else self._image[0], []).append(item)
+            number = 1 if self._image is None else self._image[0]
+            self.images.setdefault(number, []).append(item)
+            self.spans.setdefault(number, []).append(span)
 
     def _note(self, where: str, layout: str) -> None:
         """Remember a key that was met, to notice equal keys and answers that are grouped only in part."""

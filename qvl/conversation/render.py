@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
-from qvl.conversation.answer import TextObject
+from qvl.conversation.answer import NUMBER_LIMIT, TextObject
 from qvl.geometry import GRIDS, Polygon, canonical, opened, to_grid
 from qvl.records import ObjectRecord, Record, order_objects
 
 OBJECT_WORD = "object"
 """Word in front of an object's number."""
+
+_GRID = 1000
 
 
 def _check_image_label(image_label: str) -> None:
@@ -109,3 +111,20 @@ def check_emit_norm(emit_norm: str) -> None:
 
 def _plain(pixels: Sequence[float]) -> tuple[int | float, ...]:
     return tuple(int(value) if value.is_integer() else value for value in pixels)
+
+
+def norm1000(item: TextObject, *, width: int, height: int, emit_norm: str) -> TextObject:
+    """Return an object with its numbers on the 0..1000 grid, not rounded.
+
+    Args:
+        item: Numbers in the units of the text.
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
+        emit_norm: Units of the text, a key of `qvl.geometry.GRIDS`.
+    """
+    if GRIDS[emit_norm] == _GRID:
+        return item
+    grid = GRIDS[emit_norm]
+    across, down = (width, height) if grid is None else (grid, grid)
+    scaled = (number / (down if index % 2 else across) * _GRID for index, number in enumerate(item.numbers))
+    return replace(item, numbers=tuple(min(max(number, -NUMBER_LIMIT), NUMBER_LIMIT) for number in scaled))

@@ -161,8 +161,8 @@ def check_contract(contract: Contract, form: TurnFormat, prompts: Prompts) -> No
     expected = _wording(contract.form, contract)
     given = _wording(form, prompts)
     if differing := [name for name, value in expected.items() if given[name] != value]:
-        lines = [f"\n  {name}: trained with {expected[name]!r}, asked for {given[name]!r}" for name in differing]
-        raise CheckpointError("the model was trained for something else:" + "".join(lines))
+        lines = [f"{name}: trained with {expected[name]!r}, asked for {given[name]!r}" for name in differing]
+        raise CheckpointError("\n".join(f"the model was trained for something else: {line}" for line in lines))
 
 
 def _wording(form: TurnFormat, prompts: Prompts) -> Mapping[str, Any]:

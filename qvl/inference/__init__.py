@@ -2,8 +2,8 @@
 
 from qvl.inference.agreeing import agree
 from qvl.inference.answer_file import AnswerFile, job_path
-from qvl.inference.detection import DetectionEvaluation
 from qvl.inference.engine import Answers, Completion, Engine, VllmEngine
+from qvl.inference.evaluating import Answered, AnswerEvaluation
 from qvl.inference.loading import load_model
 from qvl.inference.prompt_encoding import inference_prompt
 from qvl.inference.stage_a import StageA, tally
@@ -11,10 +11,11 @@ from qvl.inference.units import SUFFIXES, Unit, find_units
 
 __all__ = [
     "SUFFIXES",
+    "AnswerEvaluation",
     "AnswerFile",
+    "Answered",
     "Answers",
     "Completion",
-    "DetectionEvaluation",
     "Engine",
     "StageA",
     "Unit",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qvl.errors import ConfigError, QvlError
+from qvl.inference.logprobs import recording, token_ends
 
 if TYPE_CHECKING:
     from swift.template import Template
@@ -26,12 +27,16 @@ class Completion:
         finish_reason: `stop`, or `length` if the limit cut it off.
         prompt_tokens: Length of what was asked, pictures included.
         completion_tokens: Length of the answer with its end of turn.
+        token_ends: End of each token of the answer, in characters of `text`; empty if it is not known.
+        token_logprobs: Natural logarithm of the probability of each of these tokens; empty like `token_ends`.
     """
 
     text: str
     finish_reason: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    token_ends: tuple[int, ...] = ()
+    token_logprobs: tuple[float, ...] = ()
 
 
 class Answers(Protocol):
@@ -77,14 +82,16 @@ class Engine:
         """
         import torch
 
+        template = self._engine.template
         for start in range(0, len(conversations), self._batch_size):
             batch = conversations[start : start + self._batch_size]
             try:
-                with self._engine.template.generate_context():  # back to the mode of training afterwards
+                with template.generate_context(), recording(template) as recorder:  # back to training afterwards
                     found = _infer(self._engine, batch, self._pixel_limits, self._max_new_tokens)
             except torch.OutOfMemoryError as error:
                 raise QvlError(f"the memory of the device is too small for batch_size={self._batch_size}") from error
-            yield from found
+            logprobs = recorder.logprobs([response.choices[0].token_ids for response in found])
+            yield from (_completion(one, template, values) for one, values in zip(found, logprobs, strict=True))
 
 
 class VllmEngine:
@@ -117,7 +124,7 @@ class VllmEngine:
             import vllm  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
         except ImportError as error:
             raise ConfigError(
-                f"engine: vllm cannot be used here ({error}); install vllm beside qvl, or choose engine=transformers"
+                f"engine: vllm cannot be used here ({error}); install qvl[vllm], or choose engine=transformers"
             ) from error
         from swift.infer_engine import VllmEngine as Upstream
 
@@ -127,12 +134,20 @@ class VllmEngine:
 
     def answers(self, conversations: Sequence[Conversation]) -> Iterator[Completion]:
         """Yield the completion of each conversation, in order; an answer that it holds already is not shown."""
-        yield from _infer(self._engine, conversations, self._pixel_limits, self._max_new_tokens)
+        found = _infer(self._engine, conversations, self._pixel_limits, self._max_new_tokens, logprobs=True)
+        for response in found:
+            told = response.choices[0].logprobs or {"content": []}
+            yield _completion(response, self._engine.template, [one["logprob"] for one in told["content"]])
 
 
 def _infer(
-    engine: Any, conversations: Sequence[Conversation], pixel_limits: Mapping[str, int], max_new_tokens: int
-) -> list[Completion]:
+    engine: Any,
+    conversations: Sequence[Conversation],
+    pixel_limits: Mapping[str, int],
+    max_new_tokens: int,
+    *,
+    logprobs: bool = False,
+) -> list[Any]:
     """Ask an engine of ms-swift; what is asked does not depend on which one it is."""
     from swift.infer_engine import InferRequest, RequestConfig
 
@@ -143,10 +158,16 @@ def _infer(
         )
         for conversation in conversations
     ]
-    responses = engine.infer(requests, RequestConfig(max_tokens=max_new_tokens, temperature=0.0), use_tqdm=False)
-    return [_completion(response) for response in responses]
+    config = RequestConfig(max_tokens=max_new_tokens, temperature=0.0, return_details=True, logprobs=logprobs)
+    responses: list[Any] = engine.infer(requests, config, use_tqdm=False)
+    return responses
 
 
-def _completion(response: Any) -> Completion:
+def _completion(response: Any, template: Template, logprobs: Sequence[float]) -> Completion:
+    """Return what a response says; `logprobs` are those of its tokens, the end of turn included, or nothing."""
     choice, usage = response.choices[0], response.usage
-    return Completion(choice.message.content, choice.finish_reason, usage.prompt_tokens, usage.completion_tokens)
+    text: str = choice.message.content
+    told = (choice.finish_reason, usage.prompt_tokens, usage.completion_tokens)
+    kept = template.skip_stop_tokens(choice.token_ids)
+    ends = token_ends(template.tokenizer.convert_ids_to_tokens(kept), text) if logprobs else ()
+    return Completion(text, *told, token_ends=ends, token_logprobs=tuple(logprobs[: len(ends)]))

@@ -143,15 +143,7 @@ class StageA:
 
     def _read(self, completion: Completion, items: Sequence[_Shown]) -> list[Row]:
         sizes = [item.size for item in items if item.size is not None]
-        rows = picture_rows(completion.text, sizes, mode=self.contract.mode, form=self.contract.form)
-        told = {
-            "completion": completion.text,
-            "finish_reason": completion.finish_reason,
-            "prompt_tokens": completion.prompt_tokens,
-            "completion_tokens": completion.completion_tokens,
-            "error": None,
-        }
-        return [{**row, **told} for row in rows]
+        return picture_rows(completion, sizes, mode=self.contract.mode, form=self.contract.form)
 
     def _head(self, place: Place, item: _Shown) -> Row:
         unit = self.units[place.unit]

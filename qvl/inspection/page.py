@@ -12,6 +12,7 @@ from qvl.inspection.reporting import is_fatal, longest_turn, ranked, together
 from qvl.inspection.rules import ALLOWED
 from qvl.inspection.sections import plots, table, words
 from qvl.inspection.style import STYLE
+from qvl.runtime.page import html_page
 
 __all__ = ["render_page"]
 
@@ -39,26 +40,7 @@ def render_page(
     }
     body = [_header(reports, settings, facts)]
     body += [f"<section>\n<h2>{heading}</h2>\n{text}\n</section>" for heading, text in sections.items() if text]
-    return _DOCUMENT.format(style=STYLE, body="\n".join(body))
-
-
-# Nothing is fetched and no script runs, even if a text of a row were taken for markup.
-_DOCUMENT = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Check of the data</title>
-<style>
-{style}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
+    return html_page("Check of the data", style=STYLE, body="\n".join(body))
 
 
 def _header(reports: Sequence[FileReport], settings: LookSettings, facts: Mapping[str, object]) -> str:

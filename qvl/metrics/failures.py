@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from qvl.metrics.objects import LINE, Flags, Integers, Objects
-from qvl.metrics.overlaps import iter_overlaps
+from qvl.metrics.objects import LINE, Flags, Integers, Labelled, Objects, pack
+from qvl.metrics.overlaps import LINE_TOLERANCE, iter_overlaps
 
 GRID: Final = 1000.0
 """Units across and down a picture."""
@@ -88,10 +88,57 @@ class FailureRates:
         return rates | {f"fault/{code}": rate for code, rate in self.by_fault.items()}
 
 
-def failure_rates(
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """What went wrong in the answers about P pictures, which name N objects with a possible shape.
+
+    Attributes:
+        truncated: (P,) answers that were cut off.
+        looping: (P,) answers that say the same again and again.
+        silent: (P,) answers without any object where there is something to find.
+        num_malformed: (P,) objects without a possible shape.
+        duplicate: (N,) objects that repeat another one.
+        oversize: (N,) objects that cover the picture where nothing annotated does.
+        out_of_grid: (N,) objects that reach beyond the picture.
+    """
+
+    truncated: Flags
+    looping: Flags
+    silent: Flags
+    num_malformed: Integers
+    duplicate: Flags
+    oversize: Flags
+    out_of_grid: Flags
+
+
+def picture_failures(
+    truth: Sequence[Labelled],
+    predicted: Sequence[Labelled],
+    answer: Answer,
+    *,
+    matched: Iterable[int],
+    line_tolerance: float = LINE_TOLERANCE,
+) -> Failures:
+    """Return what went wrong in the answer about one picture, by the rules of the rates.
+
+    Args:
+        truth: Annotated objects on the 0..1000 grid.
+        predicted: Predicted objects on that grid.
+        answer: What else is known of the answer.
+        matched: Indices of the predicted objects that have a partner.
+        line_tolerance: Half the width of the tube around a line, > 0.
+    """
+    numbers: dict[str, int] = {}
+    sides = pack([truth], numbers), pack([predicted], numbers)
+    is_matched: Flags = np.zeros(len(predicted), dtype=np.bool_)
+    is_matched[list(matched)] = True
+    return find_failures([answer], *sides, is_matched=is_matched, line_tolerance=line_tolerance)
+
+
+def find_failures(
     answers: Sequence[Answer], truth: Objects, predicted: Objects, *, is_matched: Flags, line_tolerance: float
-) -> FailureRates:
-    """Return how often the answers about pictures fail.
+) -> Failures:
+    """Return what went wrong in the answers about many pictures.
 
     Args:
         answers: One a picture, at least one.
@@ -101,24 +148,44 @@ def failure_rates(
         line_tolerance: Half the width of the tube around a line, > 0.
     """
     num_answers = len(answers)
-    num_malformed = np.array([answer.num_malformed for answer in answers])
-    num_objects = max(len(predicted.items) + int(num_malformed.sum()), 1)
+    num_malformed = np.array([answer.num_malformed for answer in answers], dtype=np.intp)
     num_said = np.bincount(predicted.picture, minlength=num_answers) + num_malformed
     num_true = np.bincount(truth.picture, minlength=num_answers)
     is_duplicate, repeats = _repetitions(predicted, is_matched, line_tolerance)
     is_looping = np.array([ends_in_loop(answer.text) for answer in answers], dtype=np.bool_)
     is_looping[predicted.picture[repeats >= LOOP_REPEATS]] = True
     outside = (predicted.bounds.min(axis=1, initial=0.0) < 0) | (predicted.bounds.max(axis=1, initial=0.0) > GRID)
+    return Failures(
+        truncated=np.array([answer.is_truncated for answer in answers], dtype=np.bool_),
+        looping=is_looping,
+        silent=np.asarray((num_said == 0) & (num_true > 0)),
+        num_malformed=num_malformed,
+        duplicate=is_duplicate,
+        oversize=_is_oversize(truth, predicted),
+        out_of_grid=np.asarray(outside),
+    )
+
+
+def failure_rates(answers: Sequence[Answer], failures: Failures) -> FailureRates:
+    """Return how often the answers about pictures fail.
+
+    Args:
+        answers: One a picture, at least one.
+        failures: What went wrong in them.
+    """
+    num_answers = len(answers)
+    num_malformed = int(failures.num_malformed.sum())
+    num_objects = max(len(failures.duplicate) + num_malformed, 1)
     codes = Counter(code for answer in answers for code in set(answer.faults))
     return FailureRates(
         faulty=sum(bool(answer.faults) for answer in answers) / num_answers,
-        truncated=sum(answer.is_truncated for answer in answers) / num_answers,
-        looping=float(is_looping.mean()),
-        silent=float(((num_said == 0) & (num_true > 0)).mean()),
-        malformed=int(num_malformed.sum()) / num_objects,
-        duplicate=int(is_duplicate.sum()) / num_objects,
-        oversize=_count_oversize(truth, predicted) / num_objects,
-        out_of_grid=int(outside.sum()) / num_objects,
+        truncated=int(failures.truncated.sum()) / num_answers,
+        looping=float(failures.looping.mean()),
+        silent=float(failures.silent.mean()),
+        malformed=num_malformed / num_objects,
+        duplicate=int(failures.duplicate.sum()) / num_objects,
+        oversize=int(failures.oversize.sum()) / num_objects,
+        out_of_grid=int(failures.out_of_grid.sum()) / num_objects,
         by_fault={code: codes[code] / num_answers for code in sorted(codes)},
     )
 
@@ -161,10 +228,10 @@ def _repetitions(predicted: Objects, is_matched: Flags, line_tolerance: float) -
     return is_duplicate, repeats
 
 
-def _count_oversize(truth: Objects, predicted: Objects) -> int:
-    """Count predicted objects that cover the picture where no annotated one does."""
+def _is_oversize(truth: Objects, predicted: Objects) -> Flags:
+    """Tell which predicted objects cover the picture where no annotated one does."""
     large_truth, large = _is_large(truth), _is_large(predicted)
-    return int((large & ~np.isin(predicted.picture, truth.picture[large_truth])).sum())
+    return np.asarray(large & ~np.isin(predicted.picture, truth.picture[large_truth]))
 
 
 def _is_large(objects: Objects) -> Flags:

@@ -11,7 +11,7 @@ import numpy as np
 from qvl.metrics.agreement import CountResult, DescriptionResult, compare_counts, compare_descriptions
 from qvl.metrics.coco import KINDS, AveragePrecision, Kind, average_precision
 from qvl.metrics.detection import CategoryResult, by_category, ratios
-from qvl.metrics.failures import Answer, FailureRates, failure_rates
+from qvl.metrics.failures import Answer, FailureRates, failure_rates, find_failures
 from qvl.metrics.matching import Method, check_settings, of_same_category, take_pairs
 from qvl.metrics.objects import Flags, Integers, Labelled, Objects, pack
 from qvl.metrics.overlaps import LINE_TOLERANCE, Overlaps, measure
@@ -217,6 +217,9 @@ class ReportMetric:
         precision_50, recall_50, _ = ratios(num_truth, num_predicted, len(pairs.left))
         is_matched: Flags = np.zeros(len(predicted.items), dtype=np.bool_)
         is_matched[pairs.right] = True
+        failures = find_failures(
+            self._answers, truth, predicted, is_matched=is_matched, line_tolerance=self.line_tolerance
+        )
         return DetectionReport(
             precision_50=precision_50,
             recall_50=recall_50,
@@ -232,9 +235,7 @@ class ReportMetric:
             per_category=by_category(numbers, truth, predicted, pairs),
             descriptions=compare_descriptions(truth.items, predicted.items, pairs),
             counts=compare_counts(truth, predicted, num_malformed, numbers),
-            failures=failure_rates(
-                self._answers, truth, predicted, is_matched=is_matched, line_tolerance=self.line_tolerance
-            ),
+            failures=failure_rates(self._answers, failures),
             average_precision={
                 kind: average_precision(truth, predicted, num_pictures=len(self._answers), names=numbers, kind=kind)
                 for kind in self.average_precision

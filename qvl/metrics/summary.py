@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeAlias
+
+import numpy as np
 
 from qvl.conversation import IRRELEVANT, SummaryWriter
 from qvl.metrics.detection import CategoryResult, ratios
+from qvl.metrics.objects import Integers
 
 _LARGEST: Final = 10**6
 """Largest count that is believed; a model may write a number of hundreds of digits."""
@@ -18,6 +21,27 @@ _MAX_DIGITS: Final = 18
 
 Facts: TypeAlias = Counter[tuple[str, str, str]]
 """How often each (category, attribute, value) was counted; ("name", "", "") is the category itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryCounts:
+    """What was counted in each summary, in the order of `update`; what resampling and paired tests start from.
+
+    Attributes:
+        num_truth: (S,) annotated facts, each as often as it was counted.
+        num_said: (S,) stated facts.
+        num_right: (S,) facts that are both.
+        is_exact: (S,) 1 where the texts are equal, else 0.
+        has_same_facts: (S,) 1 where the facts are equal.
+        is_readable: (S,) 1 where the answer is a summary.
+    """
+
+    num_truth: Integers
+    num_said: Integers
+    num_right: Integers
+    is_exact: Integers
+    has_same_facts: Integers
+    is_readable: Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +57,7 @@ class SummaryResult:
         f1: Harmonic mean of both.
         num_summaries: Answers.
         per_category: Scores of the facts of each category, in alphabetical order.
+        summaries: Counts of each summary.
     """
 
     exact_match: float
@@ -43,6 +68,7 @@ class SummaryResult:
     f1: float
     num_summaries: int
     per_category: Mapping[str, CategoryResult]
+    summaries: SummaryCounts = field(compare=False, repr=False)
 
     def as_dict(self) -> dict[str, float]:
         """Return the figures by stable names such as `summary/f1`."""
@@ -69,7 +95,7 @@ class SummaryMetric:
 
     def reset(self) -> None:
         """Forget all summaries."""
-        self._num = self._num_exact = self._num_same = self._num_readable = 0
+        self._rows: list[tuple[int, int, int, bool, bool, bool]] = []
         self._truth: Counter[str] = Counter()
         self._said: Counter[str] = Counter()
         self._right: Counter[str] = Counter()
@@ -91,13 +117,13 @@ class SummaryMetric:
         if true_facts is None:
             raise ValueError(f"the annotated summary has another form than {self.writer} writes: {truth[:80]!r}")
         found = Counter() if said_facts is None else said_facts
-        self._num += 1
-        self._num_exact += truth.strip() == said.strip()
-        self._num_same += true_facts == said_facts
-        self._num_readable += said_facts is not None
+        right = true_facts & found
+        sizes = true_facts.total(), found.total(), right.total()
+        is_exact, has_same_facts = truth.strip() == said.strip(), true_facts == said_facts
+        self._rows.append((*sizes, is_exact, has_same_facts, said_facts is not None))
         self._truth += _by_category(true_facts)
         self._said += _by_category(found)
-        self._right += _by_category(true_facts & found)
+        self._right += _by_category(right)
         return self
 
     def merge(self, other: SummaryMetric) -> Self:
@@ -108,10 +134,7 @@ class SummaryMetric:
         """
         if self.writer != other.writer:
             raise ValueError(f"metrics with different writers: {self.writer} and {other.writer}")
-        self._num += other._num
-        self._num_exact += other._num_exact
-        self._num_same += other._num_same
-        self._num_readable += other._num_readable
+        self._rows += other._rows
         self._truth += other._truth
         self._said += other._said
         self._right += other._right
@@ -123,18 +146,21 @@ class SummaryMetric:
         Raises:
             ValueError: If there was none.
         """
-        if not self._num:
+        if not self._rows:
             raise ValueError("no summary to score: call update first")
+        rows: Integers = np.array(self._rows, dtype=np.intp)
+        counts = SummaryCounts(*rows.T)
         precision, recall, f1 = ratios(self._truth.total(), self._said.total(), self._right.total())
         return SummaryResult(
-            exact_match=self._num_exact / self._num,
-            same_facts=self._num_same / self._num,
-            readable=self._num_readable / self._num,
+            exact_match=float(counts.is_exact.mean()),
+            same_facts=float(counts.has_same_facts.mean()),
+            readable=float(counts.is_readable.mean()),
             precision=precision,
             recall=recall,
             f1=f1,
-            num_summaries=self._num,
+            num_summaries=len(rows),
             per_category={name: self._category(name) for name in sorted(self._truth.keys() | self._said.keys())},
+            summaries=counts,
         )
 
     def _category(self, name: str) -> CategoryResult:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from qvl.data import Contract
+from qvl.metrics import HEADLINE, label_of
 from qvl.models.merge import MergeReport
 
 __all__ = ["SYSTEM_FILE", "USER_FILE", "ModelCard", "render_card", "run_facts", "use_commands"]
@@ -130,9 +131,10 @@ def _scores(card: ModelCard) -> Iterator[str]:
         return
     yield from ("## Scores", "", f"Held-out data, at the end of the run, step {metrics['global_step']}.", "")
     yield from ("| | before | after |", "|---|---|---|")
-    for name, value in metrics["after"].items():
-        before = metrics["before"].get(name)
-        yield f"| {name} | {'-' if before is None else f'{before:.4f}'} | {value:.4f} |"
+    for name in HEADLINE:
+        before, after = (metrics[when].get(name) for when in ("before", "after"))
+        if after is not None:
+            yield f"| {label_of(name)} | {'-' if before is None else f'{before:.4f}'} | {after:.4f} |"
 
 
 def _data(card: ModelCard) -> Iterator[str]:

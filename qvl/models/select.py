@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from qvl.errors import CheckpointError
+from qvl.metrics import higher_is_better, is_score
 from qvl.runtime.checkpoint import list_checkpoints, step_of, verify
 
 __all__ = ["LAST", "ChosenCheckpoint", "choose_checkpoint"]
@@ -16,6 +18,7 @@ __all__ = ["LAST", "ChosenCheckpoint", "choose_checkpoint"]
 LAST: Final = "last"
 """In the place of a metric: the checkpoint of the highest step."""
 
+_LOGGED = "eval_"  # in front of what an evaluation logs
 _STATE = "trainer_state.json"
 _log = logging.getLogger(__name__)
 
@@ -47,12 +50,12 @@ def choose_checkpoint(path: Path, *, metric: str | None = None) -> ChosenCheckpo
 
     Args:
         path: A checkpoint, or the folder of a run.
-        metric: For a run: a value that was logged at evaluations, such as `eval_loss` (the lower the better, as every
-            name that ends in `loss`; of others the higher), or `last`. None: what the run itself took for the best,
-            the last one if it never compared.
+        metric: For a run: a score that was logged at evaluations, with or without the prefix `eval_` of the log, or
+            `last`. None: what the run itself took for the best, the last one if it never compared.
 
     Raises:
-        CheckpointError: There is none, it is damaged, or no checkpoint has that metric.
+        CheckpointError: There is none, it is damaged, no checkpoint has that metric, or neither its highest nor its
+            lowest value is the best.
     """
     if not path.is_dir():
         raise CheckpointError(f"{path}: there is no such folder")
@@ -81,15 +84,24 @@ def _choose(steps: dict[int, Path], metric: str | None) -> tuple[int, str]:
             return int(best), f"best of the run, {state['best_metric']:.6g}"
         _log.warning("%s: no checkpoint was found to be the best, taking the last one", steps[last].parent)
         return last, "last, none was found to be the best"
-    logged = {entry["step"]: entry[metric] for entry in state["log_history"] if metric in entry}
-    scores = {step: float(value) for step, value in logged.items() if step in steps}
+    return _choose_by(metric.removeprefix(_LOGGED), steps, state["log_history"])
+
+
+def _choose_by(metric: str, steps: dict[int, Path], log: list[dict[str, Any]]) -> tuple[int, str]:
+    name = f"{_LOGGED}{metric}"
+    logged = {entry["step"]: float(entry[name]) for entry in log if name in entry}
+    scores = {step: value for step, value in logged.items() if step in steps and math.isfinite(value)}
     if not scores:
-        names = sorted({name for entry in state["log_history"] for name in entry if name.startswith("eval_")})
+        names = {name.removeprefix(_LOGGED) for entry in log for name in entry if name.startswith(_LOGGED)}
+        measured = ", ".join([*sorted(filter(is_score, names)), LAST])
         raise CheckpointError(
-            f"{steps[last].parent}: metric {metric!r} was not measured at any of {_listed(steps)}; "
-            f"measured were {', '.join([*names, LAST])}"
+            f"{steps[max(steps)].parent}: metric {metric!r} was not measured at any of {_listed(steps)}; "
+            f"measured were {measured}"
         )
-    choose = min if metric.endswith("loss") else max
+    try:
+        choose = max if higher_is_better(metric) else min
+    except ValueError as error:
+        raise CheckpointError(f"metric: {error}") from error
     step = choose(scores, key=lambda number: scores[number])
     others = ", ".join(f"{scores[number]:.6g} at {number}" for number in sorted(scores))
     return step, f"best {metric} ({others})"

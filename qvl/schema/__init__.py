@@ -1,6 +1,7 @@
 """The schema of the configuration: groups, checks, and what to tell about keys that are not in it."""
 
 from qvl.schema.checks import Problem, check, find_problems
+from qvl.schema.evaluate import EvaluateConfig
 from qvl.schema.explain import explain, reason, unknown_key
 from qvl.schema.files import find_missing_files
 from qvl.schema.findings import find_strange_keys, tell
@@ -20,7 +21,7 @@ from qvl.schema.groups import (
     ValidateConfig,
     VisualizeConfig,
 )
-from qvl.schema.infer import InferConfig
+from qvl.schema.infer import AskConfig, InferConfig
 from qvl.schema.keys import RETIRED, RETIRED_SECTIONS, advice, missing_keys, nearest, unknown_keys
 from qvl.schema.register import register_schema
 from qvl.schema.report import ReportConfig
@@ -29,10 +30,12 @@ from qvl.schema.sources import ConfigFiles, KeyNote, Origins, config_dir, read_n
 __all__ = [
     "RETIRED",
     "RETIRED_SECTIONS",
+    "AskConfig",
     "ConfigFiles",
     "ConvertConfig",
     "DataConfig",
     "DeepspeedConfig",
+    "EvaluateConfig",
     "EvaluationConfig",
     "ExportConfig",
     "FuseConfig",

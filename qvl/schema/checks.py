@@ -26,6 +26,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "data.object_order": ("tlbr", "center", "none"),
     "data.on_overlength": ("error", "drop"),
     "engine": ("transformers", "vllm"),
+    "evaluation.average_precision": ("boxes", "masks"),
     "dtype": ("auto", "float32", "bfloat16", "float16"),
     "exif": ("auto", "upright", "raw"),
     "model.attn_impl": ("sdpa", "flash_attention_2", "eager"),
@@ -35,7 +36,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "pictures": ("link", "copy", "reference"),
     "shapes": ("annotated", "boxes"),
     "training.eval_strategy": ("steps", "epoch", "no"),
-    "training.metric_for_best_model": ("eval_loss", "eval_token_acc"),
     "training.save_strategy": ("steps", "epoch", "best", "no"),
     "tuner.tuner_type": ("full", "lora"),
 }
@@ -43,9 +43,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 
 ONLY_BESIDE: dict[str, str] = {"pictures": "source"}
 """Keys of which that holds only where another key is: `pictures` of `qvl.infer` is a path."""
-
-SCORES = ("loss", "f1", "precision", "recall", "parse_rate")
-"""What is measured after training."""
 
 INFINITE = math.inf
 RANGES: dict[str, tuple[float, float]] = {
@@ -57,16 +54,18 @@ RANGES: dict[str, tuple[float, float]] = {
     "draws": (1, INFINITE),
     "epoch": (0, INFINITE),
     "evaluation.batch_size": (1, INFINITE),
+    "evaluation.every_steps": (0, INFINITE),
     "evaluation.line_tolerance": (1e-9, 1000),
     "evaluation.max_new_tokens": (1, INFINITE),
+    "evaluation.num_pictures": (0, INFINITE),
     "evaluation.num_samples": (0, INFINITE),
-    "evaluation.threshold": (1e-9, 1),
     "global_max_length": (1, INFINITE),
     "form.max_pixels": (1, INFINITE),
     "form.min_pixels": (1, INFINITE),
     "form.side_factor": (1, INFINITE),
     "health.every_n": (0, INFINITE),
     "images_per_turn": (1, INFINITE),
+    "level": (0.5, 0.9999),
     "limit": (1, INFINITE),
     "line_tolerance": (1e-9, 1000),
     "max_new_tokens": (1, INFINITE),
@@ -74,6 +73,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "model.min_pixels": (1, INFINITE),
     "model.side_factor": (1, INFINITE),
     "near_duplicates": (0, 6),
+    "num_resamples": (1, INFINITE),
     "num_samples": (1, INFINITE),
     "num_worst": (0, INFINITE),
     "processes": (1, INFINITE),
@@ -116,10 +116,14 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Keys whose value is a finite number between two bounds, both allowed; null is allowed where the schema has it."""
 
+FROM_TEXTS = ("loss", "token_acc")
+"""Scores that come of the annotated texts; all others need answers of the model."""
+
+NOT_ALWAYS = ("detection/category/", "detection/fault/", "verdict/")
+"""Scores that a training has none of, or not at each evaluation."""
+
 NODES = ("augmentation", "data.builder", "data.train", "prompts", "training.trainer")
 """Keys that describe an object to build."""
-
-GREATER_IS_BETTER = {"eval_loss": False, "eval_token_acc": True}
 
 EXTRA_HOMES: dict[str, str] = {
     "data_seed": "seed",
@@ -190,9 +194,13 @@ def _names(cfg: DictConfig) -> Iterator[Problem]:
         if ONLY_BESIDE.get(key, key.partition(".")[0]) not in cfg:
             continue
         node = OmegaConf.select(cfg, section) if section else cfg
-        if not OmegaConf.is_dict(node) or name not in node or node[name] in allowed:
+        if not OmegaConf.is_dict(node) or name not in node:
             continue
-        value = node[name]
+        values = node[name] if isinstance(node[name], ListConfig) else [node[name]]
+        wrong = [value for value in values if value not in allowed]
+        if not wrong:
+            continue
+        value = wrong[0]
         close = difflib.get_close_matches(str(value), allowed, n=1)
         meant = 'write "no" in quotes, YAML reads a bare no as false' if value == "False" and "no" in allowed else ""
         meant = meant or (f"did you mean {close[0]}?" if close else "")
@@ -215,10 +223,11 @@ def _is_inside(value: object, low: float, high: float) -> bool:
 
 def _run(cfg: DictConfig) -> Iterator[Problem]:
     metric = cfg.optimized_metric
-    if metric not in (None, *SCORES):
-        yield Problem("optimized_metric", f"{metric!r} is not one of {', '.join(SCORES)}")
-    elif metric not in (None, "loss") and cfg.evaluation.num_samples == 0:
-        yield Problem("optimized_metric", f"{metric} is not measured with evaluation.num_samples=0")
+    if metric is not None:
+        if fault := _fault_of_score(cfg, metric):
+            yield Problem("optimized_metric", fault)
+        elif metric not in FROM_TEXTS and cfg.evaluation.num_samples == 0:
+            yield Problem("optimized_metric", f"{metric} is not measured with evaluation.num_samples=0")
     if cfg.augment_prob and not cfg.augmentation.get("transforms", True):
         yield Problem(
             "augment_prob", f"{cfg.augment_prob} does nothing with augmentation=none; choose geometric or full"
@@ -257,10 +266,11 @@ def _steps(cfg: DictConfig) -> Iterator[Problem]:
 
 def _best(cfg: DictConfig) -> Iterator[Problem]:
     training = cfg.training
-    greater = GREATER_IS_BETTER[training.metric_for_best_model]
-    if training.greater_is_better != greater:
-        message = f"has to be {str(greater).lower()} for {training.metric_for_best_model}"
-        yield Problem("training.greater_is_better", message)
+    metric = training.metric_for_best_model.removeprefix("eval_")
+    if fault := _fault_of_score(cfg, metric):
+        yield Problem("training.metric_for_best_model", fault)
+    elif metric not in FROM_TEXTS:
+        yield from _best_answers(cfg, metric)
     if not training.load_best_model_at_end or training.save_strategy == "best":
         return
     if training.save_strategy != training.eval_strategy:
@@ -269,6 +279,39 @@ def _best(cfg: DictConfig) -> Iterator[Problem]:
     elif training.save_strategy == "steps" and training.save_steps % training.eval_steps:
         message = f"has to be a multiple of eval_steps, {training.eval_steps}, to know the best"
         yield Problem("training.save_steps", message)
+
+
+def _best_answers(cfg: DictConfig, metric: str) -> Iterator[Problem]:
+    """Yield why the best checkpoint cannot be told by a score of the answers that are given during training."""
+    training, evaluation = cfg.training, cfg.evaluation
+    for key in ("num_samples", "every_steps"):
+        if evaluation[key] == 0:
+            yield Problem(f"evaluation.{key}", f"has to be at least 1, to know the best {metric}")
+    if training.save_strategy == "epoch":
+        yield Problem("training.save_strategy", f"has to be steps or best, to keep the best {metric}")
+    elif training.save_strategy == "steps" and evaluation.every_steps % training.save_steps:
+        message = (
+            f"has to be a multiple of training.save_steps, {training.save_steps}, so that the best {metric} is saved"
+        )
+        yield Problem("evaluation.every_steps", message)
+
+
+def _fault_of_score(cfg: DictConfig, name: str) -> str | None:
+    """Return why a score cannot choose among models in training; None if it can."""
+    from qvl.metrics import HEADLINE, KINDS, higher_is_better, is_score
+
+    if not is_score(name):
+        return f"{name!r} is no score; there are {', '.join(HEADLINE)} and those of docs/concepts/metrics.md"
+    if name.startswith(NOT_ALWAYS):
+        return f"{name} is not measured in every evaluation of a training; there are {', '.join(HEADLINE)} and others"
+    kind = name.rpartition("_")[2]
+    if kind in KINDS and kind not in cfg.evaluation.average_precision:
+        return f"{name} is not measured; add {kind} to evaluation.average_precision"
+    try:
+        higher_is_better(name)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _extra(cfg: DictConfig) -> Iterator[Problem]:

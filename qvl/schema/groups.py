@@ -105,7 +105,6 @@ class TrainingConfig:
     save_total_limit: int | None = None
     save_only_model: bool = MISSING
     metric_for_best_model: str = MISSING
-    greater_is_better: bool = MISSING
     load_best_model_at_end: bool = MISSING
     dataloader_num_workers: int = MISSING
     raw_patches: bool = MISSING
@@ -123,14 +122,16 @@ class DeepspeedConfig:
 
 @dataclass
 class EvaluationConfig:
-    """Group `evaluation`: detection scores of generated answers."""
+    """Group `evaluation`: answers of the model while it is trained, and their scores."""
 
+    every_steps: int = MISSING
     num_samples: int = MISSING
+    num_pictures: int = MISSING
     before_training: bool = MISSING
     max_new_tokens: int = MISSING
     batch_size: int = MISSING
-    threshold: float = MISSING
     line_tolerance: float = MISSING
+    average_precision: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Keys of `conf/infer.yaml`."""
+"""Keys of `conf/infer.yaml`, and those that it shares with `conf/evaluate.yaml`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from omegaconf import MISSING
 
-__all__ = ["InferConfig"]
+__all__ = ["AskConfig", "AskedModelConfig", "InferConfig"]
 
 
 @dataclass
-class InferModelConfig:
-    """Node `model` of `conf/infer.yaml`: where the weights lie."""
+class AskedModelConfig:
+    """Node `model` of a verb that asks one: where the weights lie."""
 
-    path: str = MISSING
+    path: str | None = None
     base: str | None = None
 
 
 @dataclass
 class FormConfig:
-    """Node `form` of `conf/infer.yaml`: how pictures are shown and answers written, where the checkpoint tells not."""
+    """Node `form`: how pictures are shown and answers written, where the checkpoint tells not."""
 
     emit_norm: str | None = None
     order: str | None = None
@@ -30,17 +30,13 @@ class FormConfig:
 
 
 @dataclass
-class InferConfig:
-    """Everything that `conf/infer.yaml` and the group `prompts` may hold."""
+class AskConfig:
+    """What a verb that asks a model has to know, see `qvl.answering`."""
 
-    model: InferModelConfig = field(default_factory=InferModelConfig)
     prompts: Any = MISSING
-    pictures: str = MISSING
-    out: str = MISSING
     overwrite: bool = MISSING
     limit: int | None = None
     allowed_roots: list[str] = field(default_factory=list)
-    labels: dict[str, str] = field(default_factory=dict)
     mode: str | None = None
     form: FormConfig = field(default_factory=FormConfig)
     images_per_turn: int | None = None
@@ -51,3 +47,20 @@ class InferConfig:
     batch_size: int = MISSING
     vllm: dict[str, Any] = field(default_factory=dict)
     trusted_targets: list[str] = field(default_factory=list)
+
+
+@dataclass
+class InferModelConfig(AskedModelConfig):
+    """Node `model` of `conf/infer.yaml`."""
+
+    path: str = MISSING
+
+
+@dataclass
+class InferConfig(AskConfig):
+    """Everything that `conf/infer.yaml` and the group `prompts` may hold."""
+
+    model: InferModelConfig = field(default_factory=InferModelConfig)
+    pictures: str = MISSING
+    out: str = MISSING
+    labels: dict[str, str] = field(default_factory=dict)

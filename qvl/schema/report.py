@@ -16,4 +16,4 @@ class ReportConfig:
     sweep: str = MISSING
     out: str | None = None
     metric: str = MISSING
-    better: str = MISSING
+    better: str | None = None

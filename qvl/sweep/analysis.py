@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
+from qvl.metrics import HEADLINE
 from qvl.sweep.job import Job, Sweep
 from qvl.sweep.settings import SEED, shared_folder, swept_keys
 from qvl.sweep.statistics import Effect, Repeats, Run, best_run, find_effect, repeats
 
 __all__ = ["Analysis", "analyze"]
 
-_FIRST = ("f1", "loss", "precision", "recall", "parse_rate")
 _WITHOUT_SETTINGS = ("pending", "unknown")
 
 
@@ -26,9 +26,10 @@ class Analysis:
         higher_is_better: Its good direction.
         keys: Swept keys, the seed last.
         folders: Keys whose values are paths in one folder, and that folder; values are told without it.
-        metrics: Names of all scores after training, the deciding one first.
-        before: Names of the scores before training that differ between jobs.
-        same_before: Scores before training that all jobs share.
+        metrics: Names of the scores after training that are shown: the deciding one, then those of the headline.
+        others: Names of all other scores after training.
+        before: Names of the scores before training that are shown and differ between jobs.
+        same_before: Scores before training that are shown and that all jobs share.
         counts: Number of jobs in each state, the most frequent first.
         best: Name of the job with the best score, None without any.
         effects: One for each swept key but the seed.
@@ -42,6 +43,7 @@ class Analysis:
     keys: tuple[str, ...]
     folders: dict[str, str]
     metrics: tuple[str, ...]
+    others: tuple[str, ...]
     before: tuple[str, ...]
     same_before: dict[str, float]
     counts: dict[str, int]
@@ -54,8 +56,9 @@ class Analysis:
     def notes(self) -> tuple[str, ...]:
         """What a reader has to know before the numbers are believed."""
         found = []
-        if self.metrics and self.metric not in self.metrics:
-            found.append(f"No job has the metric {self.metric}; there are: {', '.join(self.metrics)}.")
+        known = *self.metrics, *self.others
+        if known and self.metric not in known:
+            found.append(f"No job has the metric {self.metric}; there are: {', '.join(known)}.")
         unfinished = len(self.sweep.jobs) - self.num_scored
         if self.num_scored and unfinished:
             found.append(
@@ -88,15 +91,18 @@ def analyze(sweep: Sweep, *, metric: str, higher_is_better: bool) -> Analysis:
     ]
     best = best_run(runs, higher_is_better=higher_is_better)
     before, same = _before(jobs)
+    names = {name for job in jobs for name in job.after}
+    metrics = _shown(names, metric)
     return Analysis(
         sweep=replace(sweep, jobs=jobs),
         metric=metric,
         higher_is_better=higher_is_better,
         keys=tuple(keys),
         folders={key: folder for key, folder in folders.items() if folder},
-        metrics=_ordered({name for job in jobs for name in job.after}, metric),
-        before=_ordered(before, metric),
-        same_before={name: same[name] for name in _ordered(set(same), metric)},
+        metrics=metrics,
+        others=tuple(sorted(names.difference(metrics))),
+        before=_shown(before, metric),
+        same_before={name: same[name] for name in _shown(same.keys(), metric)},
         counts=dict(Counter(job.state for job in jobs).most_common()),
         best=best.name if best else None,
         effects=tuple(find_effect(key, runs, higher_is_better=higher_is_better) for key in keys if key != SEED),
@@ -119,6 +125,6 @@ def _before(jobs: Sequence[Job]) -> tuple[set[str], dict[str, float]]:
     return names - same.keys(), same
 
 
-def _ordered(names: set[str], metric: str) -> tuple[str, ...]:
-    order = {name: number for number, name in enumerate((metric, *(name for name in _FIRST if name != metric)))}
-    return tuple(sorted(names, key=lambda name: (order.get(name, len(order)), name)))
+def _shown(names: Set[str], metric: str) -> tuple[str, ...]:
+    """Return the names that have room in a table, in its order."""
+    return tuple(name for name in dict.fromkeys((metric, *HEADLINE)) if name in names)

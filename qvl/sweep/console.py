@@ -14,7 +14,7 @@ from qvl.sweep.words import visible
 
 __all__ = ["plain_text", "render_console"]
 
-_NARROW = 120  # columns of a terminal below which two metrics have to do
+_NARROW = 120  # columns of a terminal below which two metrics have to do, and the time without the speed
 _WIDEST = 16  # of a column that is not folded
 _GAP = 3  # between two columns
 
@@ -28,9 +28,9 @@ def render_console(analysis: Analysis, *, width: int) -> Table:
     """
     columns, rows = make_table(analysis)
     is_narrow = width < _NARROW
-    left_out = {f"{name} before" for name in analysis.before}
-    left_out.update({*analysis.metrics[2:], "speed"} if is_narrow else ())
-    shown = [index for index, column in enumerate(columns) if column.kind == "setting" or column.name not in left_out]
+    room = {"before": 0, "metric": 2 if is_narrow else 5, "cost": 1 if is_narrow else 2}
+    kinds = [column.kind for column in columns]
+    shown = [index for index, kind in enumerate(kinds) if kinds[:index].count(kind) < room.get(kind, len(kinds))]
     cells = {index: [_cell(row, columns[index], index, is_narrow=is_narrow) for row in rows] for index in shown}
     widths = {index: min(max((cell.cell_len for cell in cells[index]), default=1), _WIDEST) for index in shown}
     settings = [index for index in shown if columns[index].kind == "setting"]

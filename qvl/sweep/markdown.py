@@ -11,7 +11,7 @@ from qvl.sweep.analysis import Analysis
 from qvl.sweep.job import Job
 from qvl.sweep.settings import tell_settings
 from qvl.sweep.statistics import Effect, Level
-from qvl.sweep.table import Column, captions, make_table
+from qvl.sweep.table import captions, make_table
 from qvl.sweep.words import tell_number, visible
 
 __all__ = ["render_markdown"]
@@ -28,7 +28,7 @@ def render_markdown(analysis: Analysis, *, title: str, facts: Sequence[tuple[str
         title: Name of the sweep.
         facts: Name and value of what stands above the table, such as the command.
     """
-    parts = [f"# {_text(title)}", "\n".join(f"- {name}: {_text(value)}" for name, value in facts)]
+    parts = [f"# {_text(title)}", "\n".join(f"- {_text(name)}: {_text(value)}" for name, value in facts)]
     parts += [f"> {_text(note)}" for note in analysis.notes]
     parts += ["## Jobs", *_jobs(analysis)]
     effects = [effect for effect in analysis.effects if effect.levels]
@@ -45,15 +45,13 @@ def render_markdown(analysis: Analysis, *, title: str, facts: Sequence[tuple[str
 
 def _jobs(analysis: Analysis) -> Iterator[str]:
     columns, rows = make_table(analysis)
-    shown = [index for index, column in enumerate(columns) if column.kind != "before" or _is_chosen(column, analysis)]
+    shown = [
+        index for index, column in enumerate(columns) if column.kind != "before" or column.full_name == analysis.metric
+    ]
     head = [columns[index].name for index in shown]
     body = [[row.cells[index].text for index in shown] for row in rows]
     yield _table(head, body, [columns[index].is_number for index in shown])
     yield from map(_text, captions(analysis))
-
-
-def _is_chosen(column: Column, analysis: Analysis) -> bool:
-    return column.name == f"{analysis.metric} before"
 
 
 def _effect(effect: Effect) -> str:

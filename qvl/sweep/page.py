@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from qvl.runtime.page import html_page
 from qvl.sweep.analysis import Analysis
 from qvl.sweep.job import Job
 from qvl.sweep.markup import escape, link
@@ -43,29 +42,7 @@ def render_page(analysis: Analysis, *, title: str, facts: Sequence[tuple[str, st
         f'<section id="{name}">\n<h2>{escape(heading)}</h2>\n{text}\n</section>'
         for name, (heading, text) in shown.items()
     ]
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    return _DOCUMENT.format(title=escape(title), style=STYLE, script=SCRIPT, digest=digest, body="\n".join(body))
-
-
-# Nothing is fetched and no other script runs, even if a text of a job were taken for markup.
-_DOCUMENT = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
-script-src 'sha256-{digest}'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-{style}</style>
-</head>
-<body>
-{body}
-<script>{script}</script>
-</body>
-</html>
-"""
+    return html_page(escape(title), style=STYLE, body="\n".join(body), script=SCRIPT)
 
 
 def _header(analysis: Analysis, title: str, facts: Sequence[tuple[str, str]], sections: Mapping[str, str]) -> str:
@@ -88,7 +65,7 @@ def _jobs(analysis: Analysis, start: Path) -> str:
 
 def _head(column: Column, analysis: Analysis) -> str:
     """Return a head that sorts; the first click on a metric brings its best values to the top."""
-    downwards = column.name == analysis.metric and column.kind == "metric" and analysis.higher_is_better
+    downwards = column.full_name == analysis.metric and column.kind == "metric" and analysis.higher_is_better
     classes = " ".join([column.kind, *["number"] * column.is_number])
     first = ' data-first="descending"' if downwards else ""
     title = f' title="{escape(column.full_name)}"' if column.full_name not in ("", column.name) else ""
@@ -104,7 +81,7 @@ def _row(row: Row, columns: Sequence[Column], analysis: Analysis, start: Path) -
 def _cell(column: Column, cell: Cell, row: Row, analysis: Analysis) -> str:
     order = "" if cell.order is None else f' data-order="{escape(cell.order)}"'
     classes = [column.kind, *["number"] * column.is_number]
-    classes += ["chosen"] * (column.kind == "metric" and column.name == analysis.metric)
+    classes += ["chosen"] * (column.kind == "metric" and column.full_name == analysis.metric)
     text = escape(cell.text)
     if column.kind == "state":
         text = f'<span class="state {escape(row.job.state)}">{text}</span>'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from qvl.metrics import HEADLINE
 from qvl.sweep.analysis import Analysis
 from qvl.sweep.job import Curve, Job, Progress
 from qvl.sweep.markup import escape, link, plain_table, visualize_command
@@ -15,7 +16,7 @@ from qvl.sweep.words import tell_duration, tell_number, tell_speed
 
 __all__ = ["curves", "effects", "failed", "pictures", "running", "troubles"]
 
-_MAIN_CURVES = ("train/loss", "eval/loss", "train/token_acc", "eval/token_acc")
+_MAIN_CURVES = ("train/loss", "train/token_acc", "eval/token_acc", *(f"eval/{name}" for name in HEADLINE))
 _NO_CURVES = ("epoch", "runtime", "per_second", "total_flos", "train_loss")  # ends of names of other things
 _MOST_OPEN = 3  # call stacks
 _MOST_ROWS = 16  # of an open table

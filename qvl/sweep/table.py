@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from qvl.metrics import label_of
 from qvl.sweep.analysis import Analysis
 from qvl.sweep.job import Job
 from qvl.sweep.settings import as_number, short_names
@@ -22,7 +23,7 @@ class Column:
 
     Attributes:
         name: As it is shown.
-        full_name: Of a swept key with all its parts.
+        full_name: Of a swept key with all its parts, of a score its name in `metrics.json`.
         kind: job, setting, state, metric, before or cost.
     """
 
@@ -70,8 +71,8 @@ def make_table(analysis: Analysis) -> tuple[tuple[Column, ...], tuple[Row, ...]]
     columns = [Column("job", "job")]
     columns += [Column(name, "setting", key) for key, name in short_names(analysis.keys).items()]
     columns += [Column("state", "state")]
-    columns += [Column(name, "metric") for name in analysis.metrics]
-    columns += [Column(f"{name} before", "before") for name in analysis.before]
+    columns += [Column(label_of(name), "metric", name) for name in analysis.metrics]
+    columns += [Column(f"{label_of(name)} before", "before", name) for name in analysis.before]
     columns += [Column("time", "cost"), Column("speed", "cost")]
     return tuple(columns), tuple(_row(number, job, analysis) for number, job in enumerate(analysis.sweep.jobs))
 
@@ -87,7 +88,7 @@ def captions(analysis: Analysis, *, hint: str = "") -> Iterator[str]:
         direction = "highest" if analysis.higher_is_better else "lowest"
         yield f"{BEST_MARK} {direction} {analysis.metric}.{hint}"
     if analysis.same_before:
-        scores = ", ".join(f"{name} {tell_number(value)}" for name, value in analysis.same_before.items())
+        scores = ", ".join(f"{label_of(name)} {tell_number(value)}" for name, value in analysis.same_before.items())
         yield f"Before training, the same for all: {scores}."
     for key, folder in analysis.folders.items():
         yield f"{key}: paths in {folder}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from qvl.errors import ConfigError
+from qvl.metrics import higher_is_better
 from qvl.runtime.distributed import rank_from_environment
 from qvl.training.job import TrainingJob
 
@@ -79,6 +80,7 @@ def _training_values(job: TrainingJob) -> dict[str, object]:
         values["bf16"] = job.model["torch_dtype"] == "bfloat16"
     if values["gradient_checkpointing"] is None:
         values["gradient_checkpointing"] = job.model["gradient_checkpointing"]
+    values["greater_is_better"] = higher_is_better(str(values["metric_for_best_model"]))
     values["gradient_accumulation_steps"] = accumulation_steps(
         _integer(job.training, "effective_batch_size"),
         _integer(job.training, "per_device_train_batch_size"),

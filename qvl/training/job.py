@@ -10,16 +10,33 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qvl.data import Contract, Ledger, TurnDataset, TurnFormat
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import nn
 
-__all__ = ["Evaluate", "TrainingJob", "TrainingResult"]
+__all__ = ["Answered", "Evaluate", "TrainingJob", "TrainingResult"]
+
+
+class Answered(Protocol):
+    """What came of letting a model answer."""
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Figures by name; the same in every process."""
+
+    @property
+    def pictures(self) -> Sequence[Image.Image]:
+        """The worst answers, to look at; in the first process."""
 
 
 class Evaluate(Protocol):
-    """Scores the model as it stands; all ranks call it together."""
+    """Lets the model answer as it stands and scores that; all ranks call it together."""
 
-    def __call__(self, model: nn.Module, template: object, *, name: str) -> Mapping[str, float]:
-        """Return metric values; `name` says which evaluation it is (`before`, `after`)."""
+    @property
+    def num_turns(self) -> int:
+        """How many turns are answered each time; 0 for none."""
+
+    def __call__(self, model: nn.Module, template: Any, *, name: str, between: Callable[[], object]) -> Answered:
+        """Return the scores; `name` says which evaluation it is, `between` is called by all after each batch."""
 
 
 @dataclass(frozen=True, kw_only=True)

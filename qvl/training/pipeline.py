@@ -25,6 +25,7 @@ from qvl.training.lengths import check_lengths
 from qvl.training.patches import has_raw_form, normalise_on_device
 from qvl.training.preload import quiet_upstream
 from qvl.training.sampling import Machine, TurnBatches
+from qvl.training.scoring import ScoringTrainer
 from qvl.training.template import distrust_remote_code
 from qvl.training.trainer import SealedTrainer
 
@@ -58,7 +59,7 @@ class SwiftTrainer:
 
         Args:
             job: What to train on what.
-            evaluate: Scores the model before and after; called by all processes.
+            evaluate: Lets the model answer and scores that; called by all processes.
 
         Returns:
             Metrics before and after, and where the checkpoints lie.
@@ -154,7 +155,9 @@ class QvlSft(_Upstream):
         model = self.prepare_model(self.args, self.model, template=self.template, train_dataset=train)
         self.model = model
         normalise_on_device(model, self.template.processor.image_processor)
-        trainer_class = type("QvlTrainer", (SealedTrainer, TrainerFactory.get_trainer_cls(self.args)), {})
+        trainer_class = type(
+            "QvlTrainer", (SealedTrainer, ScoringTrainer, TrainerFactory.get_trainer_cls(self.args)), {}
+        )
         trainer = trainer_class(
             model=model,
             args=self.args.training_args,
@@ -185,7 +188,7 @@ class QvlSft(_Upstream):
             super().train(trainer)
             trainer.save_last()
             preemption.finish()
-            after = self._score(trainer, "after")
+            after = trainer.score("after")
         checkpoints = list_checkpoints(Path(self.args.output_dir))
         return TrainingResult(
             before=self.before,
@@ -196,14 +199,18 @@ class QvlSft(_Upstream):
         )
 
     def _add_callbacks(self, trainer: Any, bar: ProgressBar) -> None:
-        from qvl.callbacks import CallAtBegin, EpochAccount, EpochToDataset, ProgressFile
+        from qvl.callbacks import AnswerSteps, CallAtBegin, EpochAccount, EpochToDataset, ProgressFile
 
         run, resumed = self.job.output_dir, self.args.resume_from_checkpoint
+        trainer.ask = self.evaluate
+        trainer.answer_steps = AnswerSteps(
+            self.job.config["evaluation"]["every_steps"] if self.evaluate.num_turns else None
+        )
         trainer.account = EpochAccount(
             trainer, self.batches, run / "epochs.jsonl", resumed=None if resumed is None else Path(resumed)
         )
         begin = CallAtBegin(lambda: self._begin(trainer))
-        ours = (trainer.preemption, EpochToDataset(self.job.train), trainer.account, begin, bar)
+        ours = (trainer.preemption, EpochToDataset(self.job.train), trainer.account, begin, bar, trainer.answer_steps)
         for callback in (*ours, ProgressFile(run / "progress.json"), *self.job.callbacks):
             trainer.add_callback(callback)
 
@@ -224,18 +231,13 @@ class QvlSft(_Upstream):
             self.before = _scores_before(Path(self.args.resume_from_checkpoint), self.job.output_dir)
             trainer.evaluate_if_due()
         elif self.job.config["evaluation"]["before_training"]:
-            self.before = self._score(trainer, "before")
+            self.before = trainer.score("before")
             if rank_from_environment().is_main:
                 write_text(self.job.output_dir / SCORES_BEFORE, json.dumps(dict(self.before)) + "\n")
 
     def _save_trainer_state(self, trainer: Any) -> dict[str, object]:
         """Leave out upstream's plots and its summary; TensorBoard and our own files hold them."""
         return {}
-
-    def _score(self, trainer: Any, name: str) -> Mapping[str, float]:
-        loss = trainer.evaluate()["eval_loss"]
-        scores = self.evaluate(trainer.accelerator.unwrap_model(trainer.model), self.template, name=name)
-        return {"loss": float(loss), **scores}
 
 
 def _agreed_checkpoint(job: TrainingJob) -> Path | None:

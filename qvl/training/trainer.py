@@ -107,18 +107,14 @@ class SealedTrainer(_Upstream):
         self.control.should_evaluate = self.control.should_save = False
 
     def _evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Evaluate; the random state of the training stays as it is, however often that is done.
+        """Evaluate; when the processes are to leave, they do so before the evaluation or in it.
 
-        When the processes are to leave, they do so before the evaluation or in it. The checkpoint then says that an
-        evaluation is due, see `evaluate_if_due`.
+        The checkpoint then says that an evaluation is due, see `evaluate_if_due`.
         """
-        import torch
-
         from qvl.callbacks import EvaluationCut
 
-        devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
         if not self.preemption.agreed:
-            with suppress(EvaluationCut), torch.random.fork_rng(devices):
+            with suppress(EvaluationCut):
                 metrics: dict[str, float] = super()._evaluate(*args, **kwargs)
                 return metrics
         if self.args.save_strategy != "no":

@@ -29,7 +29,7 @@ class Item:
         note: A remark behind the description.
         stress: A few words behind the remark that stand out.
         numbers: How the shape is written.
-        facets: What it can be filtered by, such as {"category": "cable"}; the same keys for all items of a gallery.
+        facets: What it can be filtered by, such as {"category": "cable"}.
     """
 
     desc: str
@@ -49,20 +49,24 @@ class Panel:
     Attributes:
         heading: Name of the panel.
         remark: A few words behind the name.
-        image: RGB; panels of a card that hold the same object share it in the page.
+        image: RGB; panels of a card that hold the same object share it in the page. None for a panel of text.
         extent: (width, height) of the picture in the units of its shapes.
         items: Its objects, numbered from 1.
         folded: Whether the list of the objects is closed at first.
         exact: Whether every pixel matters: the picture keeps its size and is not smoothed when it is enlarged.
+        text: Lines above the list.
+        listed: Whether there is a list of the objects.
     """
 
     heading: str
     remark: str
-    image: Image.Image
+    image: Image.Image | None
     extent: tuple[float, float]
     items: Sequence[Item]
     folded: bool = False
     exact: bool = False
+    text: str = ""
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +81,8 @@ class Card:
         faults: What is wrong, as (code, where, message).
         texts: Longer texts, closed at first, as (title, text).
         facets: What the card as a whole can be filtered by; the same keys for all cards of a gallery.
-        orders: Numbers that cards can be sorted by; the same keys for all cards of a gallery.
+        orders: Numbers that cards can be sorted by; a card that lacks one comes last.
+        stress: Words behind the name that stand out.
     """
 
     heading: str
@@ -88,6 +93,7 @@ class Card:
     texts: Sequence[tuple[str, str]] = ()
     facets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     orders: Mapping[str, float] = field(default_factory=dict)
+    stress: Sequence[str] = ()
 
 
 def shorten_label(text: str) -> str:

@@ -33,37 +33,46 @@ def render_panel(panel: Panel, *, alt: str, facets: Sequence[str], image_id: str
         image_id: Name of the picture in the page.
         is_new: Whether the page does not hold the picture yet.
     """
-    size = _size(panel)
     numbered = list(enumerate(panel.items, 1))
-    seen = [(number, item, _pieces(item, panel.extent, size)) for number, item in numbered]
+    figure = "" if panel.image is None else _figure(panel, panel.image, alt=alt, image_id=image_id, is_new=is_new)
+    text = f'<pre class="line">{escape(panel.text)}</pre>\n' if panel.text else ""
+    kinds = ["panel", *["exact"] * panel.exact, *["words"] * (panel.image is None)]
+    return f"""\
+<div class="{" ".join(kinds)}">
+<h3>{escape(panel.heading)} <small>{escape(panel.remark)}</small></h3>
+{figure}{text}{_list(panel, numbered, facets)}
+</div>"""
+
+
+def _figure(panel: Panel, picture: Image.Image, *, alt: str, image_id: str, is_new: bool) -> str:
+    """Return the picture with its shapes and tags."""
+    size = _size(picture, exact=panel.exact)
+    seen = [(number, item, _pieces(item, panel.extent, size)) for number, item in enumerate(panel.items, 1)]
     shown = [(number, item, pieces) for number, item, pieces in seen if pieces]
     by_size = sorted(shown, key=lambda entry: -_extent(entry[2]))  # what is small lies above
     shapes = "".join(_shape(number, item, pieces) for number, item, pieces in by_size)
     tags = "".join(_tag(number, item, pieces, size) for number, item, pieces in shown)
     place = f'width="{size[0]}" height="{size[1]}"'
-    image = f'<image id="{image_id}" {place} href="{_data(panel, size)}"/>' if is_new else f'<use href="#{image_id}"/>'
+    data = _data(picture, size, exact=panel.exact) if is_new else ""
+    image = f'<image id="{image_id}" {place} href="{data}"/>' if is_new else f'<use href="#{image_id}"/>'
     return f"""\
-<div class="panel{" exact" if panel.exact else ""}">
-<h3>{escape(panel.heading)} <small>{escape(panel.remark)}</small></h3>
 <figure style="--r:{size[0] / size[1]:.6g}">\
 <svg viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{escape(alt)}">{image}{shapes}</svg>{tags}</figure>
-{_list(panel, numbered, facets)}
-</div>"""
+"""
 
 
-def _size(panel: Panel) -> tuple[int, int]:
+def _size(image: Image.Image, *, exact: bool) -> tuple[int, int]:
     """Return (width, height) in pixels of the picture in the page."""
-    width, height = panel.image.size
-    factor = 1.0 if panel.exact else min(1.0, MAX_SIDE / max(width, height))
+    width, height = image.size
+    factor = 1.0 if exact else min(1.0, MAX_SIDE / max(width, height))
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _data(panel: Panel, size: tuple[int, int]) -> str:
-    image = panel.image
+def _data(image: Image.Image, size: tuple[int, int], *, exact: bool) -> str:
     image = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     buffer = io.BytesIO()
-    quality = EXACT_QUALITY if panel.exact else JPEG_QUALITY
-    image.save(buffer, format="JPEG", quality=quality, subsampling=0 if panel.exact else "4:2:0")
+    quality = EXACT_QUALITY if exact else JPEG_QUALITY
+    image.save(buffer, format="JPEG", quality=quality, subsampling=0 if exact else "4:2:0")
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
@@ -111,6 +120,8 @@ def _tag(number: int, item: Item, pieces: list[Points], size: tuple[int, int]) -
 
 
 def _list(panel: Panel, numbered: Sequence[tuple[int, Item]], facets: Sequence[str]) -> str:
+    if not panel.listed or (panel.text and not numbered):
+        return ""
     if not numbered:
         return '<p class="empty">no objects</p>'
     items = "".join(_entry(number, item, facets) for number, item in numbered)

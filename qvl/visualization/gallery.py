@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +9,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import track
 
+from qvl.runtime.page import html_page
 from qvl.visualization.card import Card, Panel
 from qvl.visualization.drawing import readable_on
 from qvl.visualization.figure import render_panel
@@ -56,8 +55,9 @@ def render_gallery(cards: Iterable[Card], layout: Layout) -> str:
     head = f"<header>\n<h1>{escape(layout.title)}</h1>\n{layout.lead}{_legend(layout, seen)}\n</header>"
     none = '<p id="none" hidden>No entry fits what was asked for.</p>'
     body = [head, _toolbar(layout, seen, len(sections)), "<main>", *sections, "</main>", none, _DIALOG]
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    return _DOCUMENT.format(title=escape(layout.title), style=STYLE, script=SCRIPT, digest=digest, body="\n".join(body))
+    return html_page(
+        escape(layout.title), style=STYLE, body="\n".join(body), script=SCRIPT, attributes='data-labels="auto"'
+    )
 
 
 def track_cards(cards: Iterable[Card], *, total: int) -> Iterator[Card]:
@@ -65,26 +65,6 @@ def track_cards(cards: Iterable[Card], *, total: int) -> Iterator[Card]:
     console = Console(stderr=True)
     yield from track(cards, "drawing", total=total, console=console, transient=True, disable=not console.is_terminal)
 
-
-# Nothing is fetched and no other script runs, even if a text of a stranger were taken for markup.
-_DOCUMENT = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
-script-src 'sha256-{digest}'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-{style}</style>
-</head>
-<body data-labels="auto">
-{body}
-<script>{script}</script>
-</body>
-</html>
-"""
 
 _DIALOG = """\
 <dialog aria-label="enlarged picture"><p><b id="zoomed"></b><span>wheel or + and -: size, drag: move, arrow keys: \
@@ -164,10 +144,13 @@ def _section(number: int, card: Card, layout: Layout, seen: _Seen) -> str:
         f' data-g{index}="{escape(chr(10).join(card.facets.get(name, ())))}"'
         for index, name in enumerate(layout.card_facets)
     )
-    orders = "".join(f' data-o{index}="{card.orders.get(name, 0):.6g}"' for index, name in enumerate(layout.orders))
+    orders = "".join(
+        f' data-o{index}="{card.orders[name]:.6g}"' for index, name in enumerate(layout.orders) if name in card.orders
+    )
     return f"""\
 <section id="p{number}"{facets}{orders}>
-<h2><a href="#p{number}">{number}</a> {escape(card.heading)} <span>{escape(card.name)}</span></h2>
+<h2><a href="#p{number}">{number}</a> {escape(card.heading)} <span>{escape(card.name)}</span>\
+{"".join(f' <b class="differs">{escape(text)}</b>' for text in card.stress)}</h2>
 <p class="origin">{escape(card.origin)}</p>
 {_faults(card)}<div class="sides">
 {"".join(_panels(number, card, layout))}</div>
@@ -178,7 +161,8 @@ def _section(number: int, card: Card, layout: Layout, seen: _Seen) -> str:
 def _panels(number: int, card: Card, layout: Layout) -> Iterator[str]:
     held: list[tuple[Panel, str]] = []
     for index, panel in enumerate(card.panels):
-        same = [name for other, name in held if other.image is panel.image and other.exact == panel.exact]
+        like = [(other, name) for other, name in held if other.image is panel.image and panel.image is not None]
+        same = [name for other, name in like if other.exact == panel.exact]
         image_id = same[0] if same else f"i{number}-{index}"
         alt = f"{panel.heading} of {card.name}"
         yield render_panel(panel, alt=alt, facets=layout.item_facets, image_id=image_id, is_new=not same)

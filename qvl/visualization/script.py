@@ -56,10 +56,10 @@ function filter() {
 }
 
 function sort() {
-  const [index, downwards] = $("order").value.split(",").map(Number), key = card => Number(card.dataset["o" + index]);
-  const cards = $("order").value === "" ? listed
-    : [...listed].sort((a, b) => (downwards ? -1 : 1) * (key(a) - key(b)));
-  main.append(...cards);
+  const [index, downwards] = $("order").value.split(",").map(Number), name = "o" + index;
+  const key = card => (downwards ? -1 : 1) * Number(card.dataset[name]);
+  const known = listed.filter(card => name in card.dataset).sort((a, b) => key(a) - key(b));
+  main.append(...($("order").value === "" ? listed : [...known, ...listed.filter(card => !(name in card.dataset))]));
 }
 
 function relabel() {
@@ -77,6 +77,7 @@ $("search").oninput = filter;
 for (const box of selects) box.onchange = filter;
 for (const chip of all("[data-select]")) chip.onclick = () => {
   const box = $(chip.dataset.select);
+  if (!box) return;  // all cards have the value
   box.value = box.value === chip.value ? "" : chip.value;
   filter();
 };

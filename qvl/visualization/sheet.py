@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -19,6 +20,7 @@ MOST_COLUMNS = 3
 GAP, LINE, FONT_SIZE = 16, 26, 17
 PAPER, INK, FAINT, ALARM = "#ffffff", "#1f2430", "#5b6475", "#8a1f11"
 _LONGEST_STEM = 80
+_LETTER, _BAR = 9, 6  # pixels: width of a letter on average, and of the bar before an item
 
 
 def write_sheets(cards: Iterable[Card], folder: Path, *, fonts: FontBook) -> int:
@@ -39,18 +41,20 @@ def write_sheets(cards: Iterable[Card], folder: Path, *, fonts: FontBook) -> int
     return count
 
 
-def draw_sheet(card: Card, *, fonts: FontBook) -> Image.Image:
+def draw_sheet(card: Card, *, fonts: FontBook, max_side: int | None = None) -> Image.Image:
     """Return the panels of a card side by side, with headings above them.
 
     Args:
         card: What to show.
         fonts: For the headings and the labels of the objects.
+        max_side: About the longest side of the sheet in pixels; None for panels that are 640 pixels wide.
     """
-    drawn = [_draw_panel(panel, fonts) for panel in card.panels]
-    columns = max(1, min(MOST_COLUMNS, len(drawn)))
+    columns = max(1, min(MOST_COLUMNS, len(card.panels)))
+    room = _room(card, columns, max_side)
+    drawn = [_draw_panel(panel, fonts, room) for panel in card.panels]
     rows = [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
-    width = columns * (WIDTH + GAP) + GAP
-    lines = [(f"{card.heading}  {card.name}", INK), (card.origin, FAINT)]
+    width = columns * (room[0] + GAP) + GAP
+    lines = [("  ".join((card.heading, card.name, *card.stress)), INK), (card.origin, FAINT)]
     lines += [(f"{code} {where}: {message}", ALARM) for code, where, message in card.faults]
     top = GAP + len(lines) * LINE
     sheet = Image.new("RGB", (width, top + sum(_height(row) for row in rows)), PAPER)
@@ -59,8 +63,8 @@ def draw_sheet(card: Card, *, fonts: FontBook) -> Image.Image:
     panels = iter(card.panels)
     for row in rows:
         for column, (image, panel) in enumerate(zip(row, panels, strict=False)):
-            left = GAP + column * (WIDTH + GAP)
-            _write(sheet, f"{panel.heading}  {panel.remark}", (left, top), INK, fonts, room=WIDTH)
+            left = GAP + column * (room[0] + GAP)
+            _write(sheet, f"{panel.heading}  {panel.remark}", (left, top), INK, fonts, room=room[0])
             sheet.paste(image, (left, top + LINE))
         top += _height(row)
     return sheet
@@ -70,9 +74,20 @@ def _height(row: list[Image.Image]) -> int:
     return LINE + max(image.height for image in row) + GAP
 
 
-def _draw_panel(panel: Panel, fonts: FontBook) -> Image.Image:
+def _room(card: Card, columns: int, max_side: int | None) -> tuple[int, int]:
+    """Return the greatest (width, height) of a panel."""
+    if max_side is None:
+        return WIDTH, MOST_HEIGHT
+    rows = max(1, -(-len(card.panels) // columns))
+    text = GAP + (2 + len(card.faults) + rows) * LINE + rows * GAP
+    return max(1, (max_side - GAP) // columns - GAP), max(1, (max_side - text) // rows)
+
+
+def _draw_panel(panel: Panel, fonts: FontBook, room: tuple[int, int]) -> Image.Image:
+    if panel.image is None:
+        return _draw_texts(panel, fonts, room)
     width, height = panel.image.size
-    factor = min(WIDTH / width, MOST_HEIGHT / height)
+    factor = min(room[0] / width, room[1] / height)
     size = max(1, round(width * factor)), max(1, round(height * factor))
     method = Image.Resampling.NEAREST if panel.exact and factor > 1 else Image.Resampling.LANCZOS
     marks = [
@@ -81,6 +96,18 @@ def _draw_panel(panel: Panel, fonts: FontBook) -> Image.Image:
         if item.shape is not None
     ]
     return draw_marks(panel.image.resize(size, method), marks, extent=panel.extent, fonts=fonts)
+
+
+def _draw_texts(panel: Panel, fonts: FontBook, room: tuple[int, int]) -> Image.Image:
+    """Return the text of a panel and the list of its items, each line with a bar in the colour of its item."""
+    lines = [(line, "") for line in textwrap.wrap(panel.text, max(8, room[0] // _LETTER))]
+    lines += [(" ".join(filter(None, (item.desc, item.note, item.stress))), item.color) for item in panel.items]
+    image = Image.new("RGB", (room[0], max(1, min(room[1], len(lines) * LINE))), PAPER)
+    for number, (text, color) in enumerate(lines):
+        if color:
+            ImageDraw.Draw(image).rectangle((0, number * LINE + 4, _BAR, (number + 1) * LINE - 4), fill=color)
+        _write(image, text, (2 * _BAR if color else 0, number * LINE), INK, fonts, room=room[0] - 2 * _BAR)
+    return image
 
 
 def _write(

@@ -51,6 +51,7 @@ h2 a { color: inherit; text-decoration: none; background: #e6e8ed; border-radius
   margin-right: .3rem; }
 header h2 { margin: 1rem 0 .4rem; }
 h2 span { font-weight: normal; color: #5b6475; margin-left: .5rem; overflow-wrap: anywhere; }
+h2 .differs { font-size: .85rem; margin-left: .5rem; white-space: nowrap; }
 h3 { font-size: .95rem; margin: .5rem 0 .35rem; }
 h3 small, .origin, .empty { color: #5b6475; font-weight: normal; }
 .origin { margin: 0 0 .25rem; font-size: .85rem; overflow-wrap: anywhere; }
@@ -121,6 +122,8 @@ code { display: inline-block; color: #5b6475; font-size: .82rem; overflow-wrap: 
 .faults { color: #8a1f11; padding-left: 1.2rem; margin: .5rem 0; overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f6f7f9; padding: .6rem;
   border-radius: 4px; unicode-bidi: plaintext; }
+pre.line { margin: 0 0 .5rem; }
+.panel.words ol { max-height: 40rem; }
 summary { cursor: pointer; color: #3c4454; }
 dialog { width: 100vw; height: 100vh; max-width: none; max-height: none; border: 0; padding: .5rem; background: #20242c;
   color: #e6e8ed; flex-direction: column; }

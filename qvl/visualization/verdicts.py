@@ -1,30 +1,42 @@
-"""Which objects were found, which were missed and which are wrong, and the scores that follow."""
+"""What became of the objects and facts of each picture, and the scores that follow."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import PurePath
 
 from qvl.conversation import TextObject
-from qvl.geometry import Shape, overlap
-from qvl.metrics import DetectionMetric, DetectionResult, Labelled, match
-from qvl.records import category
-from qvl.visualization.card import shorten_label
-from qvl.visualization.predictions import Prediction
+from qvl.evaluation import Prediction
+from qvl.geometry import Shape
+from qvl.metrics import CategoryResult, DetectionResult, SummaryResult
 
-__all__ = ["Outcome", "PictureReport", "Report", "Verdict", "judge"]
-
-_GRID = 1000  # units across the picture
+__all__ = ["FactVerdict", "Failure", "Outcome", "PictureReport", "Report", "Verdict"]
 
 
 class Outcome(Enum):
-    """What became of an object, of the truth or of the prediction."""
+    """What became of an object or a fact, of the truth or of the prediction."""
 
     MATCHED = "matched"
     MISSED = "missed"
     WRONG = "wrong"
     MALFORMED = "malformed"
+
+
+class Failure(Enum):
+    """A way in which the answer about a picture went wrong; the rules are those of `qvl.metrics.picture_failures`."""
+
+    NOT_ANSWERED = "not answered"
+    TRUNCATED = "truncated"
+    LOOPING = "looping"
+    SILENT = "silent"
+    UNREADABLE = "unreadable summary"
+    MALFORMED = "malformed object"
+    DUPLICATE = "duplicate"
+    OVERSIZE = "oversize"
+    OUT_OF_GRID = "out of grid"
+    FAULTY = "fault of the text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,8 @@ class Verdict:
         outcome: MATCHED or MISSED for the truth; MATCHED, WRONG or MALFORMED for a prediction.
         note: Why, in a few words; objects are counted from 1.
         desc_differs: Whether it is matched with an object of another description.
+        failures: What is wrong with it besides; () for the truth.
+        score: How sure the model was, None if that is not known.
     """
 
     item: TextObject
@@ -44,21 +58,93 @@ class Verdict:
     outcome: Outcome
     note: str
     desc_differs: bool = False
+    failures: tuple[Failure, ...] = ()
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FactVerdict:
+    """One fact of a summary.
+
+    Attributes:
+        category: What it is about.
+        attribute: Name of the attribute that is told, "" where the category itself is counted.
+        value: Of the attribute.
+        num_true: How often it is annotated.
+        num_said: How often the model said it.
+    """
+
+    category: str
+    attribute: str
+    value: str
+    num_true: int
+    num_said: int
+
+    @property
+    def outcome(self) -> Outcome:
+        """MATCHED if it is told as often as it is annotated, MISSED or WRONG if less or more often."""
+        if self.num_said == self.num_true:
+            return Outcome.MATCHED
+        return Outcome.MISSED if self.num_said < self.num_true else Outcome.WRONG
 
 
 @dataclass(frozen=True, slots=True)
 class PictureReport:
-    """One picture: its row, its scores and a verdict on each object, in the order of the row."""
+    """One picture: its row, and a verdict on each object in the order of the row, or on each fact.
+
+    Attributes:
+        prediction: The row.
+        f1: Of its objects or facts; 1 where there is nothing to find and nothing was said. Of an annotated summary that
+            is free text: 1 if the model wrote the same, else 0.
+        truth: Of the annotated objects.
+        predicted: Of those that the model named.
+        facts: Of a summary, annotated and said.
+        failures: What went wrong in the answer.
+        other: The same picture in another run that this one is compared with.
+    """
 
     prediction: Prediction
-    scores: DetectionResult
-    truth: tuple[Verdict, ...]
-    predicted: tuple[Verdict, ...]
+    f1: float
+    truth: tuple[Verdict, ...] = ()
+    predicted: tuple[Verdict, ...] = ()
+    facts: tuple[FactVerdict, ...] = ()
+    failures: frozenset[Failure] = frozenset()
+    other: PictureReport | None = None
+
+    @property
+    def num_true(self) -> int:
+        """Annotated objects or facts."""
+        return len(self.truth) + sum(fact.num_true for fact in self.facts)
+
+    @property
+    def num_said(self) -> int:
+        """Objects that the model named, those without a possible shape included, or facts."""
+        return len(self.predicted) + sum(fact.num_said for fact in self.facts)
+
+    @property
+    def num_matched(self) -> int:
+        """Pairs of objects, or facts that are right."""
+        pairs = sum(verdict.outcome is Outcome.MATCHED for verdict in self.truth)
+        return pairs + sum(min(fact.num_true, fact.num_said) for fact in self.facts)
 
     @property
     def num_errors(self) -> int:
-        """Objects that are not matched, on both sides."""
-        return sum(verdict.outcome is not Outcome.MATCHED for verdict in (*self.truth, *self.predicted))
+        """Objects or facts without a partner, on both sides."""
+        return self.num_true + self.num_said - 2 * self.num_matched
+
+    @property
+    def lowest_score(self) -> float | None:
+        """Of the object that the model was least sure of; None if that is not known."""
+        return min((verdict.score for verdict in self.predicted if verdict.score is not None), default=None)
+
+    @property
+    def f1_difference(self) -> float:
+        """F1 less that of the other run; 0 without one."""
+        return 0.0 if self.other is None else self.f1 - self.other.f1
+
+    def count(self, kind: Failure) -> int:
+        """Return how many of its predicted objects fail in a way."""
+        return sum(kind in verdict.failures for verdict in self.predicted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,122 +153,62 @@ class Report:
 
     Attributes:
         pictures: One report a picture.
-        scores: Over all pictures, as the evaluation computes them.
+        scores: Over all pictures that were asked for objects, None if there are none.
+        summary: Over all whose annotated summary states facts, None if there are none.
         threshold: Smallest overlap of a match.
         line_tolerance: Half width of a line's tube in grid units.
     """
 
     pictures: tuple[PictureReport, ...]
-    scores: DetectionResult
+    scores: DetectionResult | None
+    summary: SummaryResult | None
     threshold: float
     line_tolerance: float
 
-    def select(self, num_samples: int, *, worst_first: bool) -> tuple[PictureReport, ...]:
-        """Return at most `num_samples` pictures: the lowest F1 (then the most errors) first, or as in the file."""
+    @property
+    def headline(self) -> str:
+        """What a line of text tells of the scores."""
+        told = []
+        if (scores := self.scores) is not None:
+            told.append(f"F1 {scores.f1:.3f}, precision {scores.precision:.3f}, recall {scores.recall:.3f}")
+        if (summary := self.summary) is not None:
+            told.append(f"F1 of summaries {summary.f1:.3f}, {summary.exact_match:.3f} of them word for word")
+        return f"{'; '.join(told) or 'nothing to score'} over {len(self.pictures)} pictures"
+
+    @property
+    def per_category(self) -> dict[str, Mapping[str, CategoryResult]]:
+        """Scores of each category, of objects and of summaries, under a caption."""
+        sides = {"Categories": self.scores, "Categories of summaries": self.summary}
+        return {caption: result.per_category for caption, result in sides.items() if result is not None}
+
+    def beside(self, other: Report) -> Report:
+        """Return this report with that of another run beside each picture.
+
+        Args:
+            other: About the same pictures in the same order.
+
+        Raises:
+            ValueError: It is about others.
+        """
+        if len(self.pictures) != len(other.pictures):
+            raise ValueError(f"{len(self.pictures)} pictures cannot be compared with {len(other.pictures)}")
+        for one, two in zip(self.pictures, other.pictures, strict=True):
+            if _identity(one) != _identity(two):
+                raise ValueError(f"{one.prediction.where} and {two.prediction.where} are not about the same picture")
+        pairs = zip(self.pictures, other.pictures, strict=True)
+        return replace(self, pictures=tuple(replace(one, other=two) for one, two in pairs))
+
+    def select(self, num_samples: int | None, *, worst_first: bool) -> tuple[PictureReport, ...]:
+        """Return at most `num_samples` pictures, None for all: the worst first, or in the order of the file.
+
+        The worst one has the lowest F1, then the most errors. Beside another run it is the one that loses most F1.
+        """
         if not worst_first:
             return self.pictures[:num_samples]
-        ranked = sorted(self.pictures, key=lambda picture: (picture.scores.f1, -picture.num_errors))
+        ranked = sorted(self.pictures, key=lambda one: (one.f1_difference, one.f1, -one.num_errors))
         return tuple(ranked[:num_samples])
 
 
-def judge(predictions: Sequence[Prediction], *, threshold: float, line_tolerance: float) -> Report:
-    """Compare predictions with the truth, with the matching of the evaluation: same category, best overlap first.
-
-    Args:
-        predictions: At least one picture.
-        threshold: Smallest overlap of a match, in (0, 1].
-        line_tolerance: Half width of a line's tube in grid units, > 0.
-
-    Raises:
-        ValueError: There is no picture, or a number is out of range.
-    """
-    total = DetectionMetric(threshold=threshold, line_tolerance=line_tolerance)
-    pictures = tuple(_judge_picture(prediction, total) for prediction in predictions)
-    return Report(pictures, total.compute(), threshold, line_tolerance)
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """An object that can be matched and its number in the row, from 1."""
-
-    number: int
-    item: TextObject
-    labelled: Labelled
-
-
-def _judge_picture(prediction: Prediction, total: DetectionMetric) -> PictureReport:
-    """Judge one picture and add it to the scores of all."""
-    truth, _ = _candidates(prediction.truth)
-    predicted, malformed = _candidates(prediction.predicted)
-    sides = [one.labelled for one in truth], [one.labelled for one in predicted]
-    total.update(*sides, num_malformed=len(malformed))
-    single = DetectionMetric(threshold=total.threshold, line_tolerance=total.line_tolerance)
-    scores = single.update(*sides, num_malformed=len(malformed)).compute()
-    pairs = match(*sides, threshold=total.threshold, line_tolerance=total.line_tolerance).pairs
-    missed = _Judge("prediction", Outcome.MISSED, predicted, total)
-    wrong = _Judge("truth", Outcome.WRONG, truth, total)
-    found = {i: (predicted[j], score) for i, j, score in pairs}
-    right = {j: (truth[i], score) for i, j, score in pairs}
-    numbered = malformed | {one.number: wrong.verdict(one, right.get(j)) for j, one in enumerate(predicted)}
-    return PictureReport(
-        prediction,
-        scores,
-        truth=tuple(missed.verdict(one, found.get(i)) for i, one in enumerate(truth)),
-        predicted=tuple(numbered[number] for number in sorted(numbered)),
-    )
-
-
-def _candidates(items: Sequence[TextObject]) -> tuple[list[_Candidate], dict[int, Verdict]]:
-    """Return the objects that make a shape, and verdicts by number on those that make none."""
-    found, malformed = [], {}
-    for number, item in enumerate(items, 1):
-        try:
-            shape = item.shape()
-        except ValueError as error:  # a reversed or empty box, say
-            malformed[number] = Verdict(item, None, Outcome.MALFORMED, str(error))
-        else:
-            found.append(_Candidate(number, item, Labelled(category(item.desc), shape)))
-    return found, malformed
-
-
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """Explains what became of the objects of one side.
-
-    Attributes:
-        side: Name of the other side.
-        unmatched: What an object without a partner is.
-        others: Objects of the other side.
-        metric: Threshold and tolerance.
-    """
-
-    side: str
-    unmatched: Outcome
-    others: Sequence[_Candidate]
-    metric: DetectionMetric
-
-    def verdict(self, own: _Candidate, partner: tuple[_Candidate, float] | None) -> Verdict:
-        if partner is None:
-            return Verdict(own.item, own.labelled.shape, self.unmatched, self._reason(own))
-        other, score = partner
-        differs = own.item.desc != other.item.desc
-        note = f"{self.side} {other.number}, overlap {score:.2f}"
-        return Verdict(own.item, own.labelled.shape, Outcome.MATCHED, note, desc_differs=differs)
-
-    def _reason(self, own: _Candidate) -> str:
-        """Say why nothing matches: the object of the other side that agrees best, whatever it is called."""
-        shape, tolerance = own.labelled.shape, self.metric.line_tolerance
-        scored = [(overlap(shape, other.labelled.shape, line_tolerance=tolerance), other) for other in self.others]
-        score, nearest = max(scored, key=lambda pair: pair[0], default=(0.0, own))
-        if not score:
-            x1, y1, x2, y2 = shape.bounds()
-            outside = x2 < 0 or y2 < 0 or x1 > _GRID or y1 > _GRID
-            return "lies outside the picture" if outside else f"overlaps no {self.side}"
-        name = shorten_label(nearest.labelled.category)
-        same = nearest.labelled.category == own.labelled.category
-        if score < self.metric.threshold:
-            what = "" if same else f", a {name}"
-            return f"nearest is {self.side} {nearest.number}{what}, overlap {score:.2f}"
-        if same:
-            return f"{self.side} {nearest.number} lies here and has another partner, overlap {score:.2f}"
-        return f"{self.side} {nearest.number} lies here but is a {name}, overlap {score:.2f}"
+def _identity(picture: PictureReport) -> tuple[str, int, bool]:
+    prediction = picture.prediction
+    return PurePath(prediction.image).name, len(picture.truth), prediction.summary is None

@@ -84,7 +84,22 @@ def test_the_recipes_have_the_reference_numbers() -> None:
     )  # fmt: skip
     assert (two.tuner.lora_rank, two.tuner.lora_alpha, two.tuner.lora_dropout) == (8, 32, 0.1)
     assert two.tuner.modules_to_save[1:] == [f"model.visual.deepstack_merger_list.{number}" for number in range(3)]
-    assert (two.training.save_strategy, two.training.metric_for_best_model) == ("best", "eval_loss")
+    assert (two.training.save_strategy, two.training.metric_for_best_model) == ("best", "loss")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["token_acc"], ["detection/f1_50"], ["eval_detection/ap_boxes"]),
+        ["summary/f1", "training.save_strategy=best"],
+        *(["detection/ap_50_masks", "evaluation.average_precision=[masks]"], ["loss", "evaluation.every_steps=0"]),
+    ],
+)
+def test_any_score_of_a_training_may_choose_the_best_checkpoint(words: list[str]) -> None:
+    metric, *rest = words
+    cfg = compose([f"training.metric_for_best_model={metric}", *rest])
+    check(cfg, world_size=1)
+    assert cfg.training.metric_for_best_model == metric
 
 
 def test_recipes_and_debug_choices_hold_nothing_of_hydra() -> None:

@@ -38,6 +38,8 @@ def command(
     return typed
 
 
+BEST = "training.metric_for_best_model=detection/f1_50"
+
 TYPED = {
     # unknown keys
     "training.lerning_rate=1": "there is no key training.lerning_rate; did you mean training.learning_rate?",
@@ -93,16 +95,27 @@ TYPED = {
     "training.num_train_epochs=0": "there is no step to train",
     "training.max_steps=0": "there is no step to train",
     "training.save_strategy=best training.eval_strategy=no": "best needs an evaluation",
-    "training.metric_for_best_model=eval_token_acc": "training.greater_is_better: has to be true for eval_token_acc",
+    "training.metric_for_best_model=f1": "metric_for_best_model: 'f1' is no score; there are loss, detection/f1_50,",
+    "training.metric_for_best_model=eval_detection/count_bias": "detection/count_bias is best at 0",
+    "training.metric_for_best_model=detection/fault/not_json": "is not measured in every evaluation of a training",
+    "training.metric_for_best_model=detection/ap_masks": "add masks to evaluation.average_precision",
+    f"{BEST} evaluation.every_steps=0": "every_steps: has to be at least 1, to know the best detection/f1_50",
+    f"{BEST} evaluation.num_samples=0": "evaluation.num_samples: has to be at least 1, to know the best",
+    f"{BEST} evaluation.every_steps=150": "evaluation.every_steps: has to be a multiple of training.save_steps, 100",
+    f"{BEST} training.save_strategy=epoch": "training.save_strategy: has to be steps or best, to keep the best",
+    "optimized_metric=parse_rate": "optimized_metric: 'parse_rate' is no score",
+    "optimized_metric=summary/f1 evaluation.num_samples=0": "summary/f1 is not measured with evaluation.num_samples=0",
     "training.load_best_model_at_end=true training.save_strategy=epoch": "has to equal eval_strategy, steps",
     "training.load_best_model_at_end=true training.save_steps=150": "has to be a multiple of eval_steps, 100",
     "training.extra.learning_rate=1": "extra.learning_rate: has a place of its own; use training.learning_rate",
     "training.extra.seed=1": "use seed",
     "training.extra.packing=true": "training.extra.packing: is retired: batches are padded",
+    "training.extra.greater_is_better=true": "training.extra.greater_is_better: is retired: the direction follows",
     "training.extra.external_plugins=[x.py]": "is refused: it runs a file of Python",
     # what is left open
     "data=jsonl": "data.train.path: has no value (JSONL file of the rows to train on); add data.train.path=VALUE",
     # retired
+    "training.greater_is_better=true": "is retired: the direction follows from the name in training.metric_for_best",
     "training.packing=true": "training.packing is retired: batches are padded, rows are never packed; delete the key",
     "custom.hard_sample_mining=true": "custom.hard_sample_mining is retired: it brought no measurable gain",
     "++custom.hard_sample_mining=true": "custom is retired",

@@ -30,7 +30,7 @@ def records(path: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
-def test_pictures_of_a_folder_are_answered_and_a_bad_one_is_not_fatal(tmp_path: Path) -> None:
+def test_pictures_of_a_folder_are_answered_and_a_bad_one_is_not_fatal(forked, tmp_path: Path) -> None:
     pictures(tmp_path, 3)
     (tmp_path / "photos" / "1.png").write_bytes(b"")
     done = infer(*COMMAND, "max_new_tokens=8", cwd=tmp_path)
@@ -40,18 +40,18 @@ def test_pictures_of_a_folder_are_answered_and_a_bad_one_is_not_fatal(tmp_path: 
     assert [(one["source"], one["finish_reason"]) for one in found] == [
         ("0.png", "length"), ("1.png", "error"), ("2.png", "length"),
     ]  # fmt: skip
-    again = infer(*COMMAND, "max_new_tokens=8", cwd=tmp_path)
+    again = forked("qvl.infer", *COMMAND, "max_new_tokens=8", cwd=tmp_path)
     assert "0 records of 0 pictures (3 were there already)" in again.stdout
-    other = infer(*COMMAND, "max_new_tokens=9", cwd=tmp_path)
+    other = forked("qvl.infer", *COMMAND, "max_new_tokens=9", cwd=tmp_path)
     assert (other.returncode, "max_new_tokens was 8 and is 9" in other.stderr) == (2, True)
     assert records(tmp_path / "answers.jsonl") == found
 
 
 @pytest.mark.slow
-def test_a_killed_command_typed_again_leaves_the_bytes_of_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_killed_command_typed_again_leaves_the_bytes_of_an_uninterrupted_one(forked, tmp_path: Path) -> None:
     pictures(tmp_path, 12)
     settings = ("max_new_tokens=40", "batch_size=1", "images_per_turn=2")
-    assert infer(*COMMAND, *settings, cwd=tmp_path).returncode == 0
+    assert forked("qvl.infer", *COMMAND, *settings, cwd=tmp_path).returncode == 0
     whole, out = tmp_path / "answers.jsonl", tmp_path / "killed.jsonl"
     argv = [sys.executable, "-m", "qvl.infer", *COMMAND[:2], "out=killed.jsonl", *settings]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -62,12 +62,12 @@ def test_a_killed_command_typed_again_leaves_the_bytes_of_an_uninterrupted_one(t
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert 4 <= out.read_bytes().count(b"\n") < 12
-    assert infer(*COMMAND[:2], "out=killed.jsonl", *settings, cwd=tmp_path).returncode == 0
+    assert forked("qvl.infer", *COMMAND[:2], "out=killed.jsonl", *settings, cwd=tmp_path).returncode == 0
     assert out.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.slow
-def test_an_adapter_is_used_with_its_base_and_its_contract(tmp_path: Path) -> None:
+def test_an_adapter_is_used_with_its_base_and_its_contract(forked, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import Qwen3VLForConditionalGeneration
 
@@ -79,13 +79,17 @@ def test_an_adapter_is_used_with_its_base_and_its_contract(tmp_path: Path) -> No
     checkpoint = tmp_path / "checkpoint"
     base = Qwen3VLForConditionalGeneration.from_pretrained(tiny)
     get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"])).save_pretrained(checkpoint)  # adds nothing yet
-    assert "there is no qvl_contract.json" in infer("model=checkpoint/", *COMMAND[1:], cwd=tmp_path).stderr
+    assert (
+        "there is no qvl_contract.json" in forked("qvl.infer", "model=checkpoint/", *COMMAND[1:], cwd=tmp_path).stderr
+    )
     write_contract(checkpoint, load_contract(tiny))
-    assert infer(*COMMAND, "max_new_tokens=8", cwd=tmp_path).returncode == 0
-    adapted = infer("model=./checkpoint", "pictures=photos", "out=adapted.jsonl", "max_new_tokens=8", cwd=tmp_path)
+    assert forked("qvl.infer", *COMMAND, "max_new_tokens=8", cwd=tmp_path).returncode == 0
+    adapted = forked(
+        "qvl.infer", "model=./checkpoint", *COMMAND[1:2], "out=adapted.jsonl", "max_new_tokens=8", cwd=tmp_path
+    )
     assert adapted.returncode == 0, adapted.stderr
     assert records(tmp_path / "adapted.jsonl") == records(tmp_path / "answers.jsonl")
-    refused = infer("model=./checkpoint", "pictures=photos", "out=y.jsonl", "engine=vllm", cwd=tmp_path)
+    refused = forked("qvl.infer", "model=./checkpoint", *COMMAND[1:2], "out=y.jsonl", "engine=vllm", cwd=tmp_path)
     assert (refused.returncode, "merge it with qvl.export" in refused.stderr) == (2, True)
     assert not (tmp_path / "y.jsonl").exists()
 
@@ -106,11 +110,11 @@ def test_an_adapter_is_used_with_its_base_and_its_contract(tmp_path: Path) -> No
     ],
 )
 def test_a_mistake_is_told_before_a_model_is_loaded(
-    tmp_path: Path, argv: tuple[str, ...], code: int, message: str
+    here, tmp_path: Path, argv: tuple[str, ...], code: int, message: str
 ) -> None:
     pictures(tmp_path)
     given = {text.partition("=")[0] for text in argv}
-    done = infer(*(text for text in COMMAND if text.partition("=")[0] not in given), *argv, cwd=tmp_path)
+    done = here("infer", *(text for text in COMMAND if text.partition("=")[0] not in given), *argv, cwd=tmp_path)
     assert (done.returncode, message in done.stderr) == (code, True), done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]

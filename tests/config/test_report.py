@@ -18,7 +18,9 @@ def sweep(folder: Path) -> Path:
         job.mkdir(parents=True)
         facts = {"job": number, "state": "completed", "overrides": [f"augment_prob=0.{number}"], "seconds": 90}
         (job / "status.json").write_text(json.dumps(facts), encoding="utf-8")
-        (job / "metrics.json").write_text(json.dumps({"after": {"f1": score, "loss": score}}), encoding="utf-8")
+        (job / "metrics.json").write_text(
+            json.dumps({"after": {"detection/f1_50": score, "loss": score}}), encoding="utf-8"
+        )
     facts = {"state": "completed", "jobs": [{"job": 0, "folder": "0"}, {"job": 1, "folder": "1"}]}
     (folder / "sweep.json").write_text(json.dumps(facts), encoding="utf-8")
     return folder
@@ -29,7 +31,7 @@ def test_page_and_markdown_are_written_and_the_table_is_printed(tmp_path: Path) 
     done = shell(f"sweep='{folder}'", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "1 ★" in done.stdout
-    assert "highest f1: 0.7500 by job 1 (augment_prob=0.1)" in done.stdout
+    assert "highest detection/f1_50: 0.7500 by job 1 (augment_prob=0.1)" in done.stdout
     assert str(folder / "report.html") in done.stdout
     assert "+0.5000, better in 1 of 1 pairs" in (folder / "report.md").read_text(encoding="utf-8")
     assert "</html>" in (folder / "report.html").read_text(encoding="utf-8")
@@ -37,9 +39,9 @@ def test_page_and_markdown_are_written_and_the_table_is_printed(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == [folder.name], "no folder of Hydra is left behind"
 
 
-def test_another_place_metric_and_direction(tmp_path: Path) -> None:
+def test_another_place_and_metric_whose_direction_follows_from_its_name(tmp_path: Path) -> None:
     sweep(tmp_path / "s")
-    done = shell("sweep=s", "metric=loss", "better=lower", "out=loss.html", cwd=tmp_path)
+    done = shell("sweep=s", "metric=loss", "out=loss.html", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "lowest loss: 0.2500 by job 0" in done.stdout
     assert 'href="s/0"' in (tmp_path / "loss.html").read_text(encoding="utf-8")
@@ -53,6 +55,7 @@ def test_another_place_metric_and_direction(tmp_path: Path) -> None:
         (["sweep=gone"], 1, "error: gone: there is no such folder"),
         (["sweep=empty"], 1, "error: empty: is no sweep: there is no sweep.json in it"),
         (["sweep=s", "better=up"], 2, "better: 'up' is not one of higher, lower"),
+        (["sweep=s", "metric=detection/count_bias"], 2, "metric: detection/count_bias is best at 0"),
         (["sweep=s", "metrik=f1"], 2, "there is no key metrik; did you mean metric?"),
         (["sweep=s", "out=page.txt"], 2, "out: page.txt has to end in .html"),
         (["sweep=s", "out=gone/a.html"], 2, "out: gone/a.html: there is no folder gone"),
@@ -60,13 +63,13 @@ def test_another_place_metric_and_direction(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_told_in_one_line_and_nothing_is_written(
-    tmp_path: Path, argv: list[str], code: int, message: str
+    here, tmp_path: Path, argv: list[str], code: int, message: str
 ) -> None:
     sweep(tmp_path / "s")
     (tmp_path / "empty").mkdir()
     (tmp_path / "folder.html").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    done = shell(*argv, cwd=tmp_path)
+    done = here("report", *argv, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -27,11 +27,11 @@ def report(folder: Path) -> dict[str, object]:
     return json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
 
 
-def test_good_data_leave_a_report_and_end_with_0(tmp_path: Path) -> None:
+def test_good_data_leave_a_report_and_end_with_0(forked, tmp_path: Path) -> None:
     write(tmp_path, ROW)
     write(tmp_path, {**ROW, "images": ["b.png"]}, name="val.jsonl")
     argv = ("data=jsonl", "data.train.path=rows.jsonl", "data.val.path=val.jsonl", "out=out")
-    done = shell(*argv, cwd=tmp_path)
+    done = forked("qvl.validate", *argv, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "nothing was found" in done.stdout
     told = report(tmp_path)
@@ -76,10 +76,10 @@ def test_a_file_that_is_used_twice_is_looked_at_once(tmp_path: Path) -> None:
         (["model.path=./gone", "lengths=true"], "model.path: there is no folder ./gone"),
     ],
 )
-def test_a_mistake_ends_with_2_and_nothing_is_written(tmp_path: Path, argv: list[str], message: str) -> None:
+def test_a_mistake_ends_with_2_and_nothing_is_written(here, tmp_path: Path, argv: list[str], message: str) -> None:
     write(tmp_path, ROW, REVERSED)
     before = sorted(tmp_path.iterdir())
-    done = shell(*ONE, "lengths=false", *argv, cwd=tmp_path)
+    done = here("validate", *ONE, "lengths=false", *argv, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -76,8 +76,10 @@ def rows(folder: Path) -> list[str]:
 
 
 @pytest.mark.slow  # imports ms-swift, for the view of the model
-def test_rows_are_shown_as_they_are_as_training_augments_them_and_as_the_model_sees_them(tmp_path: Path) -> None:
-    done = shell(*rows(tmp_path), "draws=2", cwd=tmp_path)
+def test_rows_are_shown_as_they_are_as_training_augments_them_and_as_the_model_sees_them(
+    forked, tmp_path: Path
+) -> None:
+    done = forked("qvl.visualize", *rows(tmp_path), "draws=2", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 of 3 rows: original, augmented, model" in done.stdout
     page = (tmp_path / "rows_rows.html").read_text(encoding="utf-8")
@@ -165,13 +167,13 @@ def test_another_place_and_the_order_of_the_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_told_in_one_line_and_nothing_is_written(
-    tmp_path: Path, argv: list[str], code: int, message: str
+    here, tmp_path: Path, argv: list[str], code: int, message: str
 ) -> None:
     content = predictions(tmp_path).read_text(encoding="utf-8")
     (tmp_path / "bad.jsonl").write_text(content.splitlines()[0] + "\nx\n", encoding="utf-8")
     (tmp_path / "folder.html").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    done = shell(*argv, cwd=tmp_path)
+    done = here("visualize", *argv, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

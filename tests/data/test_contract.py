@@ -32,8 +32,8 @@ def test_every_difference_is_named():
     other = replace(CONTRACT, user="Name all.", emit_norm="norm100", max_pixels=1024**2)
     with pytest.raises(CheckpointError) as caught:
         check_contract(CONTRACT, other.form, other)
-    lines = str(caught.value).splitlines()[1:]
-    assert [line.split(":")[0].strip() for line in lines] == ["user", "emit_norm", "max_pixels"]
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[1].strip() for line in lines] == ["user", "emit_norm", "max_pixels"]
     assert "trained with 'List.', asked for 'Name all.'" in lines[0]
 
 

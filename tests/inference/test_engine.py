@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -52,11 +54,35 @@ def ask(loaded, batch_size: int, max_new_tokens: int = 24) -> list[Completion]:
 
 def test_answers_of_a_batch_are_those_of_each_alone_with_their_tokens(loaded):
     alone, together = ask(loaded, 1), ask(loaded, 4)
-    assert alone == together
+    for one, other in zip(alone, together, strict=True):
+        assert replace(one, token_logprobs=()) == replace(other, token_logprobs=())
+        assert one.token_logprobs == pytest.approx(other.token_logprobs, abs=1e-4)
     assert len({answer.prompt_tokens for answer in alone}) == 4
     assert all(answer.text for answer in alone)
     assert [answer.finish_reason for answer in ask(loaded, 4, 2)] == ["length"] * 4
     assert [answer.completion_tokens for answer in ask(loaded, 4, 2)] == [2] * 4
+
+
+def test_recorded_log_probabilities_are_those_of_the_whole_sequence_at_once(loaded):
+    import torch
+    from swift.infer_engine import InferRequest
+
+    model, template = loaded
+    for asked, answer in zip(conversations(), ask(loaded, 4), strict=True):
+        pieces = [answer.text[start:end] for start, end in pairwise((0, *answer.token_ends))]
+        assert "".join(pieces) == answer.text
+        assert answer.text.isascii()
+        ids = template.tokenizer.convert_tokens_to_ids([piece.replace(" ", "Ġ") for piece in pieces])
+        with template.generate_context():
+            prompt = template.encode(InferRequest(messages=asked["messages"], chat_template_kwargs=dict(LIMITS)))
+        begin = len(prompt["input_ids"])
+        tokens = torch.tensor([[*prompt["input_ids"], *ids]])
+        kinds = torch.nn.functional.pad(prompt["mm_token_type_ids"], (0, len(ids)))[None]
+        pictures = {key: prompt[key] for key in ("pixel_values", "image_grid_thw")}
+        with torch.inference_mode():
+            logits = model(tokens, torch.ones_like(tokens), mm_token_type_ids=kinds, **pictures).logits[0]
+        expected = logits[begin - 1 : -1].log_softmax(-1)[range(len(ids)), ids]
+        assert answer.token_logprobs == pytest.approx(expected.tolist(), abs=1e-4)
 
 
 def test_an_adapter_changes_the_answers_and_none_gives_those_of_the_base(loaded, tiny, tmp_path):
@@ -90,15 +116,23 @@ def test_vllm_is_given_the_same_requests(loaded, monkeypatch):
     import swift.infer_engine
 
     seen = {}
+    model, template = loaded
 
     def respond(requests, config, *, use_tqdm):
         seen.setdefault("requests", requests)
         seen.setdefault("config", config)
-        choice = SimpleNamespace(message=SimpleNamespace(content="{}"), finish_reason="stop")
-        usage = SimpleNamespace(prompt_tokens=5, completion_tokens=2)
+        choice = SimpleNamespace(
+            message=SimpleNamespace(content="{}"),
+            finish_reason="stop",
+            token_ids=template.tokenizer.convert_tokens_to_ids(["{", "}", "<|im_end|>"]),
+            logprobs={"content": [{"logprob": value} for value in (-0.5, -0.25, 0.0)]} if config.logprobs else None,
+        )
+        usage = SimpleNamespace(prompt_tokens=5, completion_tokens=3)
         return [SimpleNamespace(choices=[choice], usage=usage) for _ in requests]
 
     class Upstream:
+        template = loaded[1]
+
         def __init__(self, path, **arguments):
             seen["made"] = (path, arguments)
 
@@ -108,14 +142,15 @@ def test_vllm_is_given_the_same_requests(loaded, monkeypatch):
     monkeypatch.setitem(vars(swift.infer_engine), "VllmEngine", Upstream)
     settings = {"pixel_limits": LIMITS, "max_new_tokens": 9, "batch_size": 2}
     engine = VllmEngine("folder", model_type="qwen3_vl", options={"max_model_len": 99}, **settings)
-    assert list(engine.answers(conversations())) == [Completion("{}", "stop", 5, 2)] * 4
+    completion = Completion("{}", "stop", 5, 3, token_ends=(1, 2), token_logprobs=(-0.5, -0.25))
+    assert list(engine.answers(conversations())) == [completion] * 4
     assert seen["made"] == (
         "folder", {"model_type": "qwen3_vl", "use_hf": True, "max_num_seqs": 2, "max_model_len": 99}
     )  # fmt: skip
     of_vllm = dict(seen)
     seen.clear()
-    model, template = loaded
     ours = Engine(model, template, pixel_limits=LIMITS, max_new_tokens=9, batch_size=4)
     monkeypatch.setattr(ours._engine, "infer", respond)
-    list(ours.answers(conversations()))
-    assert (seen["requests"], seen["config"]) == (of_vllm["requests"], of_vllm["config"])
+    assert list(ours.answers(conversations())) == [Completion("{}", "stop", 5, 3)] * 4
+    assert seen["requests"] == of_vllm["requests"]
+    assert seen["config"] == replace(of_vllm["config"], logprobs=False)  # ours are recorded on the way

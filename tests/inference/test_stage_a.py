@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from qvl.data import Contract
+from qvl.evaluation import read_predictions
 from qvl.inference import AnswerFile, Completion, StageA, find_units, tally
-from qvl.visualization import read_predictions
 
 REPO = Path(__file__).parents[2]
 LABELS = {"审核不通过": "fail", "审核通过": "pass"}
@@ -38,7 +38,10 @@ class FakeEngine:
     def answers(self, conversations) -> Iterator[Completion]:
         sizes = [[image.size for image in conversation["images"]] for conversation in conversations]
         self.batches.append(sizes)
-        return (Completion(self._text(turn), "stop", 7, 3) for turn in sizes)
+        return (self._completion(self._text(turn)) for turn in sizes)
+
+    def _completion(self, text: str) -> Completion:
+        return Completion(text, "stop", 7, 3, tuple(range(1, len(text) + 1)), (-0.25,) * len(text))
 
     def _text(self, turn: list[tuple[int, int]]) -> str:
         said = [
@@ -81,7 +84,9 @@ def test_a_picture_is_shown_upright_and_its_record_has_everything(tmp_path: Path
         "image": str(tmp_path / "a.jpg"),
         "width": 48,
         "height": 64,
-        "predicted": [{"desc": "x", "key": "line", "numbers": (0, 0, 48, 64), "pixels": [0.0, 0.0, 2.3, 4.1]}],
+        "predicted": [
+            {"desc": "x", "key": "line", "numbers": (0, 0, 48, 64), "pixels": [0.0, 0.0, 2.3, 4.1], "score": -0.25}
+        ],
         "faults": [],
         "completion": '{"object_1": {"desc": "x", "line": [0, 0, 48, 64]}}',
         "finish_reason": "stop",

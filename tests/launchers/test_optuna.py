@@ -65,7 +65,7 @@ def test_the_search_composes_and_every_corner_of_it_passes_the_checks() -> None:
 
     register_schema()
     words = ["recipe=stage2_lora", "hparams_search=optuna"]
-    assert compose(words).optimized_metric == "f1"
+    assert compose(words).optimized_metric == "detection/f1_50"
     content = yaml.safe_load((config_dir() / "hparams_search/optuna.yaml").read_text())
     space, fixed = create_params_from_overrides([f"{key}={value}" for key, value in searched(content).items()])
     assert len(space) == 3

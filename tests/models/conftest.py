@@ -52,8 +52,9 @@ def seal_adapter(folder: Path, *, contract: Contract, rank: int = 4, state: obje
 
 def make_run(run: Path) -> Path:
     scores = {1: 0.5, 2: 0.75}
+    names = ("loss", "token_acc", "detection/f1_50", "detection/rate_faulty", "detection/count_bias", "runtime")
     for step in scores:
-        log = [{"step": one, "eval_loss": scores[one], "eval_token_acc": scores[one]} for one in scores if one <= step]
+        log = [{"step": one, **{f"eval_{name}": scores[one] for name in names}} for one in scores if one <= step]
         state = {"best_global_step": 1, "best_metric": 0.5, "log_history": [*log, {"step": 9, "eval_loss": 0.1}]}
         seal_adapter(checkpoint_folder(run, step), contract=contract(), rank=2 * step, state=state)
     manifest = {
@@ -62,7 +63,10 @@ def make_run(run: Path) -> Path:
         "data": [{"path": "/data/train.jsonl", "rows": 8, "sha256": "a1b2"}],
     }
     write_json(run / "run_manifest.json", manifest)
-    write_json(run / "metrics.json", {"before": {"loss": 1.0}, "after": {"loss": 0.5, "f1": 0.25}, "global_step": 2})
+    write_json(
+        run / "metrics.json",
+        {"before": {"loss": 1.0}, "after": {"loss": 0.5, "detection/f1_50": 0.25}, "global_step": 2},
+    )
     return run
 
 

@@ -67,8 +67,9 @@ def write_json(path: Path, value: object) -> None:
 
 
 def write_metrics(folder: Path, f1: float, *, before: float = 0.05, **more: float) -> None:
-    after = {"f1": f1, "loss": 1 - f1, "precision": f1, "recall": f1, "parse_rate": 0.9, **more}
-    write_json(folder / "metrics.json", {"before": {"f1": before}, "after": after, "global_step": 40})
+    after = {"detection/f1_50": f1, "loss": 1 - f1, "detection/precision_50": f1, "detection/count_error": 0.9, **more}
+    before_it = {"detection/f1_50": before, "detection/count_error": 2.5}
+    write_json(folder / "metrics.json", {"before": before_it, "after": after, "global_step": 40})
 
 
 def write_events(folder: Path, scalars: Mapping[str, Sequence[tuple[int, float]]]) -> Path:

@@ -40,7 +40,7 @@ def only(sweep: Sweep) -> Job:
 
 def report(sweep: Sweep) -> str:
     """Render both forms; they must not fail."""
-    analysis = analyze(sweep, metric="f1", higher_is_better=True)
+    analysis = analyze(sweep, metric="detection/f1_50", higher_is_better=True)
     page = render_page(analysis, title="x", facts=[], start=sweep.folder)
     assert render_markdown(analysis, title="x", facts=[])
     return page
@@ -52,7 +52,11 @@ def test_a_half_finished_sweep_is_read(realistic_sweep: Any) -> None:
     assert troubles(sweep) == {}
     assert sweep.command[-1] == "recipe=stage2_lora"
     done, failed, late, running, waiting = (sweep.jobs[number] for number in (0, 7, 8, 10, 11))
-    assert (done.state, done.num_steps, done.before) == ("completed", 40, {"f1": 0.05})
+    assert (done.state, done.num_steps, done.before) == (
+        "completed",
+        40,
+        {"detection/f1_50": 0.05, "detection/count_error": 2.5},
+    )
     assert done.curves["train/loss"].points[-1].step == 40
     assert done.speed is not None
     assert failed.cause is not None
@@ -63,7 +67,11 @@ def test_a_half_finished_sweep_is_read(realistic_sweep: Any) -> None:
     assert running.progress.share == pytest.approx(0.3)
     assert running.earlier == ("attempt 1: failed: rank 0: OSError",)
     assert (waiting.state, waiting.settings) == ("pending", {})
-    assert analyze(sweep, metric="f1", higher_is_better=True).keys == ("training.learning_rate", "augmentation", "seed")
+    assert analyze(sweep, metric="detection/f1_50", higher_is_better=True).keys == (
+        "training.learning_rate",
+        "augmentation",
+        "seed",
+    )
 
 
 def test_runs_that_were_started_by_hand_are_a_sweep(tmp_path: Path, events: Events) -> None:
@@ -72,12 +80,14 @@ def test_runs_that_were_started_by_hand_are_a_sweep(tmp_path: Path, events: Even
         manifest = {"overrides": [f"training.learning_rate={rate}", "run_name=try"]}
         (tmp_path / name / "run_manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         events(tmp_path / name / "tensorboard", {"train/loss": [(1, 0.9), (11, 0.5)]})
-    (tmp_path / "2026-a" / "metrics.json").write_text('{"before": {}, "after": {"f1": 0.5}}', encoding="utf-8")
+    (tmp_path / "2026-a" / "metrics.json").write_text(
+        '{"before": {}, "after": {"detection/f1_50": 0.5}}', encoding="utf-8"
+    )
     sweep = read_sweep(tmp_path)
     assert [(job.name, job.state) for job in sweep.jobs] == [("2026-a", "finished"), ("2026-b", "unfinished")]
     assert sweep.jobs[0].seconds == pytest.approx(11, abs=2), "from the beginning of the event file"
-    assert analyze(sweep, metric="f1", higher_is_better=True).keys == ("training.learning_rate",)
-    assert only(read_sweep(tmp_path / "2026-a")).after == {"f1": 0.5}, "a single run"
+    assert analyze(sweep, metric="detection/f1_50", higher_is_better=True).keys == ("training.learning_rate",)
+    assert only(read_sweep(tmp_path / "2026-a")).after == {"detection/f1_50": 0.5}, "a single run"
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "job.yaml"])
@@ -125,7 +135,7 @@ def test_an_unreadable_file_is_named_and_the_other_jobs_are_told(
         assert name != "status.json" or message in troubles(found)[f"1/{name}"]
     else:
         assert troubles(found)[f"1/{name}"].startswith(message)
-    assert found.jobs[0].after["f1"] == 0.5
+    assert found.jobs[0].after["detection/f1_50"] == 0.5
     if found.troubles:
         assert "1 file could not be used" in report(found)
 

@@ -60,7 +60,7 @@ class Parsed(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def analysis(folder: Path, metric: str = "f1", *, higher: bool = True) -> Analysis:
+def analysis(folder: Path, metric: str = "detection/f1_50", *, higher: bool = True) -> Analysis:
     return analyze(read_sweep(folder), metric=metric, higher_is_better=higher)
 
 
@@ -112,9 +112,10 @@ def test_hostile_texts_stay_texts(tmp_path: Path, fake: Any, metrics: Any, event
     sweep.job(f"a={HOSTILE}", state=HOSTILE, cause=cause, history=[{"attempt": HOSTILE, "cause": HOSTILE}])
     (sweep.planned("a b#?%&<i>") / "status.json").write_text("{", encoding="utf-8")
     (tmp_path / "0" / "<b>.html").write_text("", encoding="utf-8")
-    found = analysis(tmp_path)
+    found = analysis(tmp_path, HOSTILE)
     parsed = Parsed(page(found))
     assert len(parsed.all("script")) == 1
+    assert HOSTILE in found.metrics and HOSTILE not in analysis(tmp_path).metrics
     assert {tag for tag, _ in parsed.elements} & {"i", "img"} == set()
     assert all(not name.startswith("on") for _, attributes in parsed.elements for name in attributes)
     assert not set("\x1b\u202e") & set(page(found) + markdown(found))
@@ -146,16 +147,26 @@ def test_one_finished_job_is_the_best(tmp_path: Path, fake: Any, metrics: Any) -
 def test_another_metric_and_direction(realistic_sweep: Any) -> None:
     found = analysis(realistic_sweep.folder, "loss", higher=False)
     assert found.best == "6"
-    assert found.metrics[:2] == ("loss", "f1")
+    assert found.metrics[:2] == ("loss", "detection/f1_50")
     assert ("lowest loss", "0.4103 by job 6 (learning_rate=1e-4, augmentation=full, seed=1)") in tell_facts(
         found, written=""
     )
 
 
+def test_only_the_headline_and_the_chosen_score_have_columns(realistic_sweep: Any) -> None:
+    heads = [column.name for column in make_table(analysis(realistic_sweep.folder))[0] if column.kind == "metric"]
+    assert heads == ["F1@0.5", "loss", "precision@0.5"]
+    found = analysis(realistic_sweep.folder, "detection/count_error", higher=False)
+    assert found.metrics[0] == "detection/count_error"
+    assert found.same_before == {"detection/count_error": 2.5, "detection/f1_50": 0.05}
+    assert '<th class="metric number" title="detection/f1_50">' in page(found)
+
+
 def test_a_metric_that_no_job_has_is_told_with_those_that_there_are(realistic_sweep: Any) -> None:
     found = analysis(realistic_sweep.folder, "f2")
     assert found.best is None
-    assert found.notes[0] == "No job has the metric f2; there are: f1, loss, precision, recall, parse_rate."
+    names = "loss, detection/f1_50, detection/precision_50, detection/count_error"
+    assert found.notes[0] == f"No job has the metric f2; there are: {names}."
     assert found.notes[0] in page(found)
 
 
@@ -173,10 +184,10 @@ def test_scores_before_training_have_columns_where_they_differ(tmp_path: Path, f
     sweep = fake(tmp_path)
     metrics(sweep.job("a=1"), 0.5, before=0.1)
     metrics(sweep.job("a=2"), 0.5, before=0.1)
-    assert (analysis(tmp_path).before, analysis(tmp_path).same_before) == ((), {"f1": 0.1})
+    assert (analysis(tmp_path).before, analysis(tmp_path).same_before) == ((), {"detection/f1_50": 0.1})
     metrics(sweep.job("a=3"), 0.5, before=0.2)
-    assert (analysis(tmp_path).before, analysis(tmp_path).same_before) == (("f1",), {})
-    assert "f1 before" in markdown(analysis(tmp_path))
+    assert (analysis(tmp_path).before, analysis(tmp_path).same_before) == (("detection/f1_50",), {})
+    assert "F1@0.5 before" in markdown(analysis(tmp_path))
 
 
 def test_a_command_for_pictures_survives_the_shell_and_hydra(tmp_path: Path, fake: Any) -> None:

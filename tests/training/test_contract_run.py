@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from qvl.data import load_contract
 from qvl.runtime.checkpoint import verify
 
-pytestmark = [pytest.mark.slow, pytest.mark.swift]  # whole commands in processes of their own
+pytestmark = [pytest.mark.slow, pytest.mark.swift]
 
 TINY = Path(__file__).parents[2] / "qvl/models/tiny_checkpoint"
 PLUGIN = """\
@@ -24,24 +24,18 @@ Qwen2VLTemplate.image_token_id = {image}
 """
 
 
-def shell(*command: str, cwd: Path) -> None:
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "IMAGE_MIN_TOKEN_NUM": "4", "IMAGE_MAX_TOKEN_NUM": "64"}
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-
-
-def swift(*words: str, cwd: Path) -> None:
-    shell(str(Path(sys.executable).with_name("swift")), *words, cwd=cwd)
+SIZES = {"IMAGE_MIN_TOKEN_NUM": "4", "IMAGE_MAX_TOKEN_NUM": "64"}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(forked, tmp_path_factory) -> Path:
     """A run of two steps, its best checkpoint merged by qvl, and two requests."""
     folder = tmp_path_factory.mktemp("contract")
-    python = (sys.executable, "-m")
     quick = ("recipe=stage2_lora", "debug=fast", "training.learning_rate=5e-3", "evaluation.num_samples=0")
-    shell(*python, "qvl.train", *quick, "prompts.language=zh", "hydra.run.dir=run", cwd=folder)
-    shell(*python, "qvl.export", "checkpoint=run", "out=merged", "merge=true", cwd=folder)
+    trained = forked("qvl.train", *quick, "prompts.language=zh", "hydra.run.dir=run", cwd=folder)
+    assert trained.returncode == 0, trained.output[-4000:]
+    merged = forked("qvl.export", "checkpoint=run", "out=merged", "merge=true", cwd=folder)
+    assert merged.returncode == 0, merged.output[-4000:]
     contract = load_contract(folder / "run/checkpoint-2")
     data = folder / "multirun_outputs/data/demo"
     rows = [json.loads(line) for line in (data / "val.jsonl").read_text(encoding="utf-8").splitlines()[:2]]
@@ -57,9 +51,12 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def answers(folder: Path, name: str, *model: str) -> list[str]:
+def answers(forked, folder: Path, name: str, *model: str) -> list[str]:
+    """Ask as `swift infer` does, which starts this module."""
     quick = ("--temperature", "0", "--max_new_tokens", "32", "--external_plugins", "ids.py")
-    swift("infer", *model, "--val_dataset", "requests.jsonl", "--result_path", f"{name}.jsonl", *quick, cwd=folder)
+    rows = ("--val_dataset", "requests.jsonl", "--result_path", f"{name}.jsonl")
+    done = forked("swift.cli.infer", *model, *rows, *quick, cwd=folder, **SIZES)
+    assert done.returncode == 0, done.output[-4000:]
     lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["response"] for line in lines]
 
@@ -75,15 +72,20 @@ def test_the_contract_says_what_was_trained_and_is_sealed(folder):
 
 
 def test_swift_merges_a_checkpoint_to_the_same_weights(folder):
-    swift("export", "--adapters", "run/checkpoint-2", "--merge_lora", "true", "--output_dir", "theirs", cwd=folder)
+    swift = str(Path(sys.executable).with_name("swift"))
+    merge = [swift, "export", "--adapters", "run/checkpoint-2", "--merge_lora", "true", "--output_dir", "theirs"]
+    done = subprocess.run(
+        merge, cwd=folder, env={**os.environ, **SIZES}, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     ours, theirs = (load_file(folder / name / "model.safetensors") for name in ("merged", "theirs"))
     assert ours.keys() == theirs.keys()
     assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
-def test_swift_answers_the_same_with_the_adapter_and_with_the_merged_weights(folder):
-    adapted = answers(folder, "adapter", "--adapters", "run/checkpoint-2")
-    merged = answers(folder, "model", "--model", "merged", "--model_type", "qwen3_vl")
+def test_swift_answers_the_same_with_the_adapter_and_with_the_merged_weights(forked, folder):
+    adapted = answers(forked, folder, "adapter", "--adapters", "run/checkpoint-2")
+    merged = answers(forked, folder, "model", "--model", "merged", "--model_type", "qwen3_vl")
     assert len(adapted) == 2
     assert all(adapted)
     assert adapted == merged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -72,9 +73,15 @@ WORKERS = [
     {"num_workers": 4},
     {"num_workers": 2, "persistent_workers": True},
     {"num_workers": 4, "persistent_workers": True, "prefetch_factor": 4},
-    {"num_workers": 2, "multiprocessing_context": "spawn"},
-    {"num_workers": 2, "multiprocessing_context": "spawn", "persistent_workers": True},
+    {"num_workers": 2, "multiprocessing_context": "forkserver"},
+    {"num_workers": 2, "multiprocessing_context": "forkserver", "persistent_workers": True},
 ]
+"""Processes of a fork server are given what spawned ones are, as a pickle, but ms-swift is imported once for all."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def preloaded_fork_server():
+    multiprocessing.set_forkserver_preload(["qvl.training.encoding", "swift.template", "swift.trainers"])
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,8 +24,8 @@ NUM_STOPS = int(os.environ.get("QVL_TEST_STOPS", "3"))
 class Runs:
     """Starts runs that are alike but for what a test says."""
 
-    def __init__(self, server: subprocess.Popen[str], data: Path, model: Path) -> None:
-        self.server = server
+    def __init__(self, forked, data: Path, model: Path) -> None:
+        self.forked = forked
         self.overrides = [
             "recipe=stage2_lora",
             "debug=fast",
@@ -48,40 +46,31 @@ class Runs:
             "+callbacks.stop._target_=stop_at.StopAt",
         ]
 
-    def go(self, folder: Path, *overrides: str, stop: str = "never:0:0", ranks: int = 1, front_end=False) -> list[int]:
-        """Start a run, wait for its end and return the exit code of each rank."""
+    def go(self, folder: Path, *overrides: str, stop: str = "never:0:0", ranks: int = 1):
+        """Start a run and wait for its end."""
         batch = f"training.per_device_train_batch_size={2 // ranks}"
-        job = {
-            "overrides": [*self.overrides, batch, *overrides],
-            "folder": str(folder),
-            "world_size": ranks,
-            "environ": {"QVL_TEST_STOP": stop},
-            "front_end": front_end,
-        }
-        self.server.stdin.write(json.dumps(job) + "\n")
-        self.server.stdin.flush()
-        return json.loads(self.server.stdout.readline())
+        argv = [*self.overrides, batch, f"hydra.run.dir={folder}", *overrides]
+        environ = {"QVL_TEST_STOP": stop, "PYTHONPATH": str(HERE)}
+        return self.forked("qvl.train", *argv, cwd=folder.parent, ranks=ranks, **environ)
 
 
 @pytest.fixture(scope="module")
-def runs(demo_folder, tiny_folder):
-    command = [sys.executable, str(HERE / "forked_runs.py")]
-    environ = {**os.environ, "PYTHONPATH": str(HERE)}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environ) as server:
-        yield Runs(server, demo_folder, tiny_folder)
+def runs(forked, demo_folder, tiny_folder):
+    return Runs(forked, demo_folder, tiny_folder)
 
 
 @pytest.fixture(scope="module")
 def whole(runs, tmp_path_factory):
     """A run that nobody interrupts: seven steps, three an epoch, evaluated after each second one."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert runs.go(folder) == [0]
+    ends(runs.go(folder), 0)
     return folder
 
 
-def said(folder: Path) -> str:
-    return (folder / "log.txt").read_text()
+def ends(run, *codes: int) -> str:
+    """Make sure how each process ended, and return what they said."""
+    assert run.codes == [*codes], run.output[-3000:]
+    return run.output
 
 
 def losses(folder: Path, step: int) -> list[dict[str, float]]:
@@ -110,38 +99,37 @@ def test_a_run_that_is_stopped_anywhere_goes_on_as_if_it_had_not_been(runs, whol
     """
     run, only = tmp_path / "run", "training.save_only_model=true"
     for stop in ("step:2:0", "step:3:0:SIGUSR1", "prediction:4:0", "prediction:7:0", "closing:7:0"):
-        assert runs.go(run, only, stop=stop) == [PREEMPTED], said(run)[-3000:]
+        ends(runs.go(run, only, stop=stop), PREEMPTED)
     progress = json.loads((run / "progress.json").read_text())
     assert (progress["step"], progress["max_steps"], progress["gpu_memory_gb"]) == (7, 7, None)
     assert progress["loss"] > 0
     assert [step_of(path) for path in list_checkpoints(run)] == [2, 3, 4, 7]
     assert not (run / "metrics.json").exists()
-    assert runs.go(run, only) == [0], said(run)[-3000:]
+    ends(runs.go(run, only), 0)
     assert_same_run(run, whole)
     written = (run / "checkpoint-7" / "qvl_manifest.json").stat().st_mtime_ns
-    assert runs.go(run, only) == [0]  # finished: it shows its result
-    assert "finished already" in said(run)
+    said = ends(runs.go(run, only), 0)  # finished: it shows its result
+    assert "finished already" in said
     assert (run / "checkpoint-7" / "qvl_manifest.json").stat().st_mtime_ns == written
 
 
 def test_after_kill_9_the_newest_good_checkpoint_is_taken_and_the_account_is_whole(runs, whole, tmp_path):
     run = tmp_path / "run"
-    assert runs.go(run, "training.save_steps=1", stop="step:6:0:SIGKILL") == [-9]
+    ends(runs.go(run, "training.save_steps=1", stop="step:6:0:SIGKILL"), -9)
     (run / "checkpoint-5" / "optimizer.pt").write_bytes(b"")
-    assert runs.go(run, "training.save_steps=1") == [0]
-    assert f"passed over: {run}/checkpoint-5" in "".join(said(run).split("\n")).replace(" " * 9, "")
-    assert "checkpoint-4, step 4" in said(run)
+    said = ends(runs.go(run, "training.save_steps=1"), 0)
+    assert f"passed over: {run}/checkpoint-5" in "".join(said.split("\n")).replace(" " * 9, "")
+    assert "checkpoint-4, step 4" in said
     assert_same_run(run, whole)
 
 
 def test_another_configuration_in_the_same_folder_is_refused(runs, whole):
-    other = "training.learning_rate=0.123"
-    assert runs.go(whole, other, front_end=True) == [2]
-    assert "training.learning_rate: it was 0.0005, now it is 0.123" in said(whole)
+    said = ends(runs.go(whole, "training.learning_rate=0.123"), 2)
+    assert "training.learning_rate: it was 0.0005, now it is 0.123" in said
 
 
 def test_a_run_that_saves_nothing_stops_all_the_same(runs, tmp_path):
-    assert runs.go(tmp_path, "training.save_strategy='no'", stop="step:1:0", front_end=True) == [PREEMPTED]
+    ends(runs.go(tmp_path, "training.save_strategy='no'", stop="step:1:0"), PREEMPTED)
     assert not list(tmp_path.glob("*checkpoint*"))
 
 
@@ -151,13 +139,13 @@ def test_two_processes_stop_at_one_step_and_go_on_as_if_they_had_not(runs, tmp_p
     steps = 7 if NUM_STOPS <= 3 else 4 * NUM_STOPS
     length = f"training.max_steps={steps}"
     run, whole_run = tmp_path / "run", tmp_path / "whole"
-    assert runs.go(whole_run, length, ranks=2) == [0, 0], said(whole_run)[-3000:]
+    ends(runs.go(whole_run, length, ranks=2), 0, 0)
     for step in sorted(draw.sample(range(1, steps, 2), NUM_STOPS)):
         before = {step_of(path) for path in list_checkpoints(run)}
         stop = f"step:{step}:{draw.choice(['0', '1', '01'])}:SIGTERM:0.3"
-        assert runs.go(run, length, stop=stop, ranks=2) == [PREEMPTED, PREEMPTED], said(run)[-3000:]
+        ends(runs.go(run, length, stop=stop, ranks=2), PREEMPTED, PREEMPTED)
         [new] = {step_of(path) for path in list_checkpoints(run)} - before
         assert new in (step, step + 1)
         verify(run / f"checkpoint-{new}")
-    assert runs.go(run, length, ranks=2) == [0, 0]
+    ends(runs.go(run, length, ranks=2), 0, 0)
     assert_same_run(run, whole_run, steps)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
 
 pytestmark = [pytest.mark.slow, pytest.mark.swift]
-TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
 
 
 def command(recipe: str, out: Path, data: Path, model: Path, *overrides: str) -> list[str]:
     return [
-        "-m",
         "qvl.train",
         f"+recipe={recipe}",
         "+debug=fast",
@@ -39,11 +35,17 @@ def command(recipe: str, out: Path, data: Path, model: Path, *overrides: str) ->
     ]
 
 
-def run(arguments: list[str], *, fails: bool = False) -> str:
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=600, check=False)
-    output = done.stdout + done.stderr
-    assert (done.returncode != 0) == fails, output[-4000:]
-    return output
+@pytest.fixture(scope="module")
+def run(forked, tmp_path_factory):
+    """Runs a command in one process or several and returns what it says."""
+    folder = tmp_path_factory.mktemp("cwd")
+
+    def run(arguments: list[str], *, fails: bool = False, ranks: int = 1, **environ: str) -> str:
+        done = forked(*arguments, cwd=folder, ranks=ranks, **environ)
+        assert [code != 0 for code in done.codes] == [fails] * ranks, done.output[-4000:]
+        return done.output
+
+    return run
 
 
 def weights(checkpoint: Path) -> dict[str, object]:
@@ -56,7 +58,7 @@ def same(first: dict[str, object], second: dict[str, object]) -> bool:
 
 
 @pytest.fixture(scope="module", params=["stage1_aligner", "stage2_lora"])
-def whole_run(request, tmp_path_factory, demo_folder, tiny_folder):
+def whole_run(request, run, tmp_path_factory, demo_folder, tiny_folder):
     """A run of four steps; nine rows make five turns, three steps an epoch: step 4 is in epoch 2."""
     out = tmp_path_factory.mktemp(request.param) / "run"
     output = run(command(request.param, out, demo_folder, tiny_folder, "evaluation.num_samples=2"))
@@ -65,7 +67,7 @@ def whole_run(request, tmp_path_factory, demo_folder, tiny_folder):
 
 def test_a_run_ends_with_a_table_and_leaves_what_is_needed_to_repeat_it(whole_run):
     _, out, output = whole_run
-    assert "detection F1@0.5" in output
+    assert "F1@0.5" in output
     assert "python -m qvl.visualize predictions=" in output
     manifest = json.loads((out / "run_manifest.json").read_text())
     assert [entry["rows"] for entry in manifest["data"]] == [9, 4]
@@ -82,7 +84,7 @@ def test_a_run_ends_with_a_table_and_leaves_what_is_needed_to_repeat_it(whole_ru
     assert "<|image_pad|> x 48" in dump
 
 
-def test_a_resumed_run_inside_epoch_2_is_bit_identical(whole_run, tmp_path, demo_folder, tiny_folder):
+def test_a_resumed_run_inside_epoch_2_is_bit_identical(run, whole_run, tmp_path, demo_folder, tiny_folder):
     recipe, out, _ = whole_run
     resume = f"training.resume_from_checkpoint={out}/checkpoint-3"
     run(command(recipe, tmp_path / "resumed", demo_folder, tiny_folder, resume))
@@ -90,7 +92,9 @@ def test_a_resumed_run_inside_epoch_2_is_bit_identical(whole_run, tmp_path, demo
     assert not same(weights(out / "checkpoint-4"), weights(out / "checkpoint-3"))
 
 
-def test_a_damaged_checkpoint_is_refused_and_the_newest_good_one_named(whole_run, tmp_path, demo_folder, tiny_folder):
+def test_a_damaged_checkpoint_is_refused_and_the_newest_good_one_named(
+    run, whole_run, tmp_path, demo_folder, tiny_folder
+):
     recipe, out, _ = whole_run
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
@@ -114,15 +118,15 @@ def test_only_what_the_recipe_trains_differs_from_the_base(whole_run, tiny_folde
     assert changed == {name for name in base if "merger" in name}
 
 
-def test_stage_2_starts_from_a_checkpoint_of_stage_1(tmp_path, demo_folder, tiny_folder):
+def test_stage_2_starts_from_a_checkpoint_of_stage_1(run, tmp_path, demo_folder, tiny_folder):
     first, second = tmp_path / "first", tmp_path / "second"
     run(command("stage1_aligner", first, demo_folder, tiny_folder, "training.max_steps=1"))
     run(command("stage2_lora", second, demo_folder, first / "checkpoint-1", "training.max_steps=1"))
     assert (second / "checkpoint-1" / "adapter_model.safetensors").is_file()
 
 
-def test_two_processes_train_the_same_weights_as_one(tmp_path, demo_folder, tiny_folder):
-    """Five turns on two processes: the last step has a filler that must not change anything."""
+def test_two_processes_train_the_same_weights_as_one(run, tmp_path, demo_folder, tiny_folder):
+    """Five turns on two processes: the last step has a filler that must not change anything, and neither do answers."""
     sgd = (
         "training.extra.optim=sgd",
         "training.learning_rate=0.1",
@@ -131,12 +135,17 @@ def test_two_processes_train_the_same_weights_as_one(tmp_path, demo_folder, tiny
     shared = (*sgd, "training.max_steps=3", "training.per_device_train_batch_size=1", "tuner.lora_dropout=0.0")
     one, two = tmp_path / "one", tmp_path / "two"
     run(command("stage2_lora", one, demo_folder, tiny_folder, *shared))
-    run([*TORCHRUN, *command("stage2_lora", two, demo_folder, tiny_folder, *shared)])
+    answers = ("evaluation.every_steps=1", "evaluation.num_samples=1", "evaluation.max_new_tokens=8")
+    best = "training.metric_for_best_model=detection/f1_50"
+    run(command("stage2_lora", two, demo_folder, tiny_folder, *shared, *answers, best), ranks=2)
     start, first, second = (
         weights(path) for path in (one / "checkpoint-1", one / "checkpoint-3", two / "checkpoint-3")
     )
     moved = max(abs(first[name] - start[name]).max() for name in first)
     assert max(abs(first[name] - second[name]).max() for name in first) < 1e-3 * moved
+    for name in ("before", "step-1", "step-2", "step-3", "after"):  # one turn, so the second process has none
+        assert len((two / f"predictions_{name}.jsonl").read_text().splitlines()) == 2
+    assert json.loads((two / "metrics.json").read_text())["best_checkpoint"] == str(two / "checkpoint-1")
 
 
 @pytest.mark.parametrize(
@@ -147,14 +156,14 @@ def test_two_processes_train_the_same_weights_as_one(tmp_path, demo_folder, tiny
         (["++training.extra.neftune_nois_alpha=1"], ["neftune_noise_alpha"]),
     ],
 )
-def test_a_mistake_ends_the_run_before_the_first_step(tmp_path, demo_folder, tiny_folder, overrides, words):
+def test_a_mistake_ends_the_run_before_the_first_step(run, tmp_path, demo_folder, tiny_folder, overrides, words):
     output = run(command("stage2_lora", tmp_path / "run", demo_folder, tiny_folder, *overrides), fails=True)
     assert all(word in output for word in words), output[-2000:]
     assert "Traceback" not in output
     assert not list((tmp_path / "run").glob("checkpoint-*"))
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, demo_folder, tiny_folder):
+def test_a_loss_that_is_not_finite_stops_the_run(run, tmp_path, demo_folder, tiny_folder):
     broken = tmp_path / "broken"
     shutil.copytree(tiny_folder, broken)
     from safetensors.numpy import save_file
@@ -180,9 +189,8 @@ class OwnTrainer(SwiftTrainer):
 """
 
 
-def test_a_trainer_of_ones_own_runs_when_the_command_trusts_it(tmp_path, monkeypatch, demo_folder, tiny_folder):
+def test_a_trainer_of_ones_own_runs_when_the_command_trusts_it(run, tmp_path, demo_folder, tiny_folder):
     (tmp_path / "mine.py").write_text(OWN_TRAINER)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     own = ("training.trainer._target_=mine.OwnTrainer", "trusted_targets=[mine.OwnTrainer]")
-    run(command("stage2_lora", tmp_path / "run", demo_folder, tiny_folder, *own))
+    run(command("stage2_lora", tmp_path / "run", demo_folder, tiny_folder, *own), PYTHONPATH=str(tmp_path))
     assert (tmp_path / "run" / "own").exists()

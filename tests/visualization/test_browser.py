@@ -13,12 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from qvl.conversation import TextObject
+from qvl.evaluation import Prediction
 from qvl.geometry import Box, Polygon, Polyline, Shape
-from qvl.visualization import Card, Item, Layout, Panel, render_gallery
+from qvl.records import Source
+from qvl.visualization import Card, Item, Layout, Panel, evaluation_page, judge, render_gallery
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 GREY, RED, GREEN, BLUE = (90, 90, 90), (255, 0, 0), (0, 255, 0), (0, 0, 255)
+LEFT, RIGHT = (100, 100, 300, 300), (600, 600, 800, 800)
 LAYOUT = Layout("rows", item_facets=("category", "outcome"), card_facets=("fault",), orders=("F1",), legend="category")
 
 pytestmark = [
@@ -65,9 +69,9 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: said.append(request.url) if request.url[:5] not in ("data:", "file:") else None)
 
-    def open_cards(*cards: Card) -> Opened:
+    def open_cards(*cards: Card, layout: Layout = LAYOUT) -> Opened:
         path = tmp_path / "页 1.html"
-        path.write_text(render_gallery(cards, LAYOUT), encoding="utf-8")
+        path.write_text(render_gallery(cards, layout), encoding="utf-8")
         page.goto(path.as_uri())
         page.wait_for_function("document.querySelector('figure').dataset.placed")
         return Opened(page, said)
@@ -164,6 +168,70 @@ def test_cards_are_filtered_by_their_faults_and_sorted(opened: Any) -> None:
     assert page.shown() == ["p2", "p1", "p3"]
     page.page.select_option("#g0", "at 0.9")
     assert page.shown() == ["p3"]
+
+
+def test_cards_that_lack_a_number_come_last_in_both_directions(opened: Any) -> None:
+    cards = [card(item(Box(1, 1, 9, 9)), score=score) for score in (0.5, -2.0, 0.9)]
+    page = opened(replace(card(item(Box(1, 1, 9, 9))), orders={}), *cards)
+    page.page.select_option("#order", "0,1")
+    assert page.shown() == ["p4", "p2", "p3", "p1"]
+    page.page.select_option("#order", "0,0")
+    assert page.shown() == ["p3", "p2", "p4", "p1"]
+    page.page.select_option("#order", "")
+    assert page.shown() == ["p1", "p2", "p3", "p4"]
+
+
+def test_a_click_on_what_all_objects_are_changes_nothing(opened: Any) -> None:
+    page = opened(card(item(Box(1, 1, 9, 9), "psu")), card(item(Box(1, 1, 9, 9), "psu")))
+    page.page.click(".legend button")
+    assert page.shown() == ["p1", "p2"]
+
+
+def predicted(folder: Path, number: int, *boxes: tuple[int, int, int, int], reason: str = "stop") -> Prediction:
+    """Return a row about a picture with two objects."""
+    path = folder / f"{number}.png"
+    Image.new("RGB", (64, 48), GREY).save(path)
+    truth, said = (tuple(TextObject("type=psu", "bbox_2d", place) for place in side) for side in ((LEFT, RIGHT), boxes))
+    scores = tuple(-0.1 * number for _ in boxes)
+    return Prediction(
+        Source("p.jsonl", number), str(path), "v", 64, 48, truth, said, (), "", reason, scores, error=None
+    )
+
+
+def test_failures_and_a_comparison_can_be_asked_for(opened: Any, tmp_path: Path) -> None:
+    this = [predicted(tmp_path, 1, LEFT, LEFT), predicted(tmp_path, 2, reason="length"), predicted(tmp_path, 3, RIGHT)]
+    other = [predicted(tmp_path, 1, LEFT), predicted(tmp_path, 2, RIGHT), predicted(tmp_path, 3, LEFT, RIGHT)]
+    page = evaluation_page(judge(this), title="run", other=judge(other))
+    there = opened(*page.cards, layout=page.layout)
+    names = {"p1": "2.png", "p2": "3.png", "p3": "1.png"}
+    assert [there.page.inner_text(f"#{one} h2 span") for one in there.shown()] == list(names.values())
+    assert there.page.locator("#p1 .panel").count() == 3
+    failure = f"#g{page.layout.card_facets.index('failure')}"
+    for kind, found in {"truncated": ["p1"], "silent": ["p1"], "duplicate": ["p3"], "none": ["p2"]}.items():
+        there.page.select_option(failure, kind)
+        assert there.shown() == found, kind
+    there.page.click("#clear")
+    there.page.select_option(f"#f{page.layout.item_facets.index('found by')}", "only other")
+    assert there.shown() == ["p1", "p2"]
+    there.page.click("#clear")
+    orders = {"F1": ["p1", "p3", "p2"], "duplicates": ["p1", "p2", "p3"], "lowest score": ["p2", "p3", "p1"]}
+    for name, order in orders.items():
+        there.page.select_option("#order", f"{page.layout.orders.index(name)},0")
+        assert there.shown() == order, name
+
+
+def test_a_summary_stands_beside_what_was_said(opened: Any, tmp_path: Path) -> None:
+    annotated, said = ('{"统计": [{"类别": "机柜"}]}', '{"统计": [{"类别": "风扇"}]}')
+    row = replace(predicted(tmp_path, 1), truth=(), summary=(annotated, said))
+    page = evaluation_page(judge([row]), title="run")
+    there = opened(*page.cards, layout=page.layout)
+    assert there.page.locator("figure").count() == 1
+    boxes = [there.page.locator(f".panel >> nth={number}").bounding_box() for number in (1, 2)]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]["x"] < boxes[1]["x"]
+    assert [there.page.inner_text(f"pre.line >> nth={number}") for number in (0, 1)] == [annotated, said]
+    there.page.select_option("#f0", "wrong")
+    assert there.page.locator("li:not(.dim) .desc").all_inner_texts() == ["风扇"]
 
 
 def test_shapes_and_labels_can_be_switched_off(opened: Any) -> None:

@@ -14,8 +14,9 @@ from PIL import Image
 
 from qvl.conversation import Fault, TextObject
 from qvl.errors import RecordError
+from qvl.evaluation import Prediction
 from qvl.records import Source
-from qvl.visualization import Prediction, judge, prediction_cards, prediction_layout, render_gallery
+from qvl.visualization import judge, prediction_cards, prediction_layout, render_gallery
 
 VOID = {"meta", "input", "image", "use", "path"}
 BOX = TextObject("type=psu,state=ok", "bbox_2d", (250, 250, 750, 750))
@@ -118,8 +119,9 @@ def test_the_head_tells_the_scores_over_all_pictures(tmp_path: Path) -> None:
     assert "0.500answers without a fault1 of 2 pictures" in page.text
     assert "1 of 2 pictures, with their F1" in page.text
     assert "truncated1" in page.text
-    assert "cut off by the limit of tokens1" in page.text
-    assert "an object without a possible shape1" in page.text
+    assert "malformed object1" in page.text
+    assert "fault of the text1" in page.text
+    assert "the answer as the model wrote it (cut off by the limit of tokens)" in page.text
     assert "truncated character 3: the answer <ends>" in page.text
     assert "val.jsonl:2" in page.text
     assert "val.jsonl:1" not in page.text  # the better one is not shown

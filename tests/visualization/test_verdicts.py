@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from qvl.conversation import TextObject
+from qvl.evaluation import Prediction
 from qvl.records import Source
-from qvl.visualization import Outcome, PictureReport, Prediction, Report, judge
+from qvl.visualization import Outcome, PictureReport, Report, judge
 
 BOX = (100, 100, 200, 200)
 FAR = (600, 600, 700, 700)
@@ -94,12 +95,13 @@ def test_a_shape_that_cannot_be_keeps_its_number_and_counts() -> None:
     assert picture.predicted[0].shape is None
     assert picture.predicted[0].note.startswith("a box needs x1 < x2")
     assert picture.truth[0].note == "prediction 2, overlap 1.00"
-    assert (picture.scores.num_predicted, picture.scores.num_matched, picture.num_errors) == (3, 1, 2)
+    assert (picture.num_said, picture.num_matched, picture.num_errors) == (3, 1, 2)
 
 
 def test_the_scores_are_those_of_the_evaluation() -> None:
     both = report(prediction([box("psu")], [box("psu")]), prediction([box("psu"), box("psu", FAR)], [], row=2))
-    assert [picture.scores.f1 for picture in both.pictures] == [1.0, 0.0]
+    assert [picture.f1 for picture in both.pictures] == [1.0, 0.0]
+    assert both.scores is not None
     assert (both.scores.precision, both.scores.recall, both.scores.f1) == (1.0, pytest.approx(1 / 3), 0.5)
 
 

@@ -9,10 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from qvl.command import compose
-from qvl.convert import main
-from qvl.schema import ConvertConfig, register_schema
-
 WIDTH, HEIGHT = 80, 60
 VOC = """<annotation><filename>猫 1.jpg</filename><size><width>80</width><height>60</height></size>
 <object><name>cat</name><truncated>1</truncated>
@@ -43,11 +39,6 @@ YOLO = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _schema() -> None:
-    register_schema(ConvertConfig, name="convert")
-
-
 def picture(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.effect_noise((WIDTH, HEIGHT), 60).save(path)
@@ -61,18 +52,7 @@ def files(folder: Path, texts: Mapping[str, str]) -> Path:
     return folder
 
 
-def convert(source: str, path: Path, *more: str) -> tuple[list[dict], list[dict], dict]:
-    """Return the rows, what was refused, and the report."""
-    out = path.parent / "out"
-    main(compose([f"source={source}", f"source.path='{path}'", f"out='{out}'", *more], config_name="convert"))
-    rows, rejected = (
-        [json.loads(line) for line in (out / name).read_text(encoding="utf-8").splitlines()]
-        for name in ("train.jsonl", "rejected.jsonl")
-    )
-    return rows, rejected, json.loads((out / "report.json").read_text(encoding="utf-8"))
-
-
-def test_pascal_voc(tmp_path):
+def test_pascal_voc(convert, tmp_path):
     folder = files(tmp_path / "VOC2012", {"Annotations/猫 1.xml": VOC, "Annotations/broken.xml": "<annotation>"})
     picture(folder / "JPEGImages/猫 1.jpg")
     rows, rejected, report = convert("voc", folder, "desc='type={category},{attributes}'")
@@ -81,7 +61,7 @@ def test_pascal_voc(tmp_path):
     assert report["repairs"] == {"one_based": 1}
 
 
-def test_yolo(tmp_path):
+def test_yolo(convert, tmp_path):
     folder = files(tmp_path / "set", YOLO)
     picture(folder / "train/images/猫 1.jpg")
     (folder / "valid/images").mkdir()
@@ -96,7 +76,7 @@ def test_yolo(tmp_path):
     assert report["repairs"] == {"size_missing": 1}
 
 
-def test_labelme(tmp_path):
+def test_labelme(convert, tmp_path):
     folder = files(tmp_path / "set", {"a.json": json.dumps(LABELME), "b.json": "[1]"})
     picture(folder / "pictures/猫 1.jpg")
     rows, rejected, report = convert("labelme", folder, "desc='{category},{attributes}'")
@@ -109,7 +89,7 @@ def test_labelme(tmp_path):
     assert {code for code, count in report["repairs"].items() if count == 1} == repairs
 
 
-def test_cvat(tmp_path):
+def test_cvat(convert, tmp_path):
     folder = files(tmp_path / "task", {"annotations.xml": CVAT})
     picture(folder / "images/Train/猫 1.jpg")
     rows, rejected, report = convert("cvat", folder, "desc='{category},{attributes}'", "point_size=4")

@@ -9,18 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from qvl.command import compose
-from qvl.convert import main
-from qvl.schema import ConvertConfig, register_schema
-
 WIDTH, HEIGHT = 80, 40
 BOX = [8, 4, 40, 20]
 """Ten to fifty percent of both sides."""
-
-
-@pytest.fixture(autouse=True)
-def _schema() -> None:
-    register_schema(ConvertConfig, name="convert")
 
 
 def picture(path: Path, *, seed: int = 0) -> None:
@@ -35,22 +26,11 @@ def write(path: Path, *values: object) -> Path:
     return path
 
 
-def convert(source: str, path: Path, *more: str) -> tuple[list[dict], list[dict], dict]:
-    """Return the rows, what was refused, and the report."""
-    out = path.parent / "out"
-    main(compose([f"source={source}", f"source.path='{path}'", f"out='{out}'", *more], config_name="convert"))
-    rows, rejected = (
-        [json.loads(line) for line in (out / name).read_text(encoding="utf-8").splitlines()]
-        for name in ("train.jsonl", "rejected.jsonl")
-    )
-    return rows, rejected, json.loads((out / "report.json").read_text(encoding="utf-8"))
-
-
 def codes(rejected: list[dict]) -> list[tuple[str, str]]:
     return sorted((entry["kind"], entry["code"]) for entry in rejected)
 
 
-def test_label_studio(tmp_path):
+def test_label_studio(convert, tmp_path):
     def region(name: str, value: dict, **more: object) -> dict:
         return {"id": name, "original_width": WIDTH, "original_height": HEIGHT, "value": value, **more}
 
@@ -80,7 +60,7 @@ def test_label_studio(tmp_path):
     assert rows[0]["metadata"]["task"] == 1
 
 
-def test_via(tmp_path):
+def test_via(convert, tmp_path):
     shapes = [
         {"name": "rect", "x": 8, "y": 4, "width": 32, "height": 16},
         {"name": "polyline", "all_points_x": [0, 100], "all_points_y": [0, 0]},
@@ -99,7 +79,7 @@ def test_via(tmp_path):
     assert report["repairs"] == {"circle_outlined": 1, "clipped": 1, "size_missing": 1}
 
 
-def test_geojson(tmp_path):
+def test_geojson(convert, tmp_path):
     ring = [[0, 0], [40, 0], [40, -20], [0, -20], [0, 0]]
     hole = [[1, -1], [2, -1], [2, -2], [1, -1]]
     features = [
@@ -119,7 +99,7 @@ def test_geojson(tmp_path):
     assert report["repairs"] == {"hole_ignored": 1, "size_missing": 1}
 
 
-def test_chat_in_an_archive(tmp_path):
+def test_chat_in_an_archive(convert, tmp_path):
     answer = json.dumps(
         [{"bbox_2d": [100, 100, 500, 500], "label": "cat"}, {"bbox_2d": [900, 0, 1000, 0], "label": "dog"}]
     )
@@ -142,7 +122,7 @@ def test_chat_in_an_archive(tmp_path):
     assert len((tmp_path / "out/val.jsonl").read_text(encoding="utf-8").splitlines()) == 1
 
 
-def test_swift(tmp_path):
+def test_swift(convert, tmp_path):
     objects = {"ref": ["cat"], "bbox": [[0.1, 0.1, 0.5, 0.5], [0.5, 0.5, 0.1, 0.1]], "bbox_type": "norm1"}
     turns = [{"role": "user", "content": "<image>Find <ref-object>"}, {"role": "assistant", "content": "<bbox><bbox>"}]
     row = {"messages": turns, "images": ["pictures/a.png"], "objects": objects}
@@ -154,7 +134,7 @@ def test_swift(tmp_path):
     assert report["repairs"] == {"box_reversed": 1, "size_missing": 1}
 
 
-def test_a_folder_of_pictures(tmp_path):
+def test_a_folder_of_pictures(convert, tmp_path):
     picture(tmp_path / "others/a b.png")
     picture(tmp_path / "others/sub/猫.png", seed=1)
     write(tmp_path / "others/sub/broken.png", "no picture")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from qvl.conversation import Fault, TextObject
-from qvl.errors import RecordError
-from qvl.visualization import read_predictions
+from qvl.errors import ConfigError, RecordError
+from qvl.evaluation import read_predictions
 
 Row = dict[str, Any]
 ROW: Row = {
@@ -43,11 +43,44 @@ def test_a_row_is_read_with_its_place(tmp_path: Path) -> None:
     assert first.faults == (Fault("truncated", "character 3", "cut"),)
 
 
-@pytest.mark.parametrize("key", ROW)
+@pytest.mark.parametrize("key", [key for key in ROW if key != "truth"])
 def test_a_row_without_a_key_is_refused(tmp_path: Path, key: str) -> None:
     path = written(tmp_path, json.dumps(ROW), json.dumps({name: value for name, value in ROW.items() if name != key}))
     with pytest.raises(RecordError, match=f":2: the row lacks {key};"):
         read_predictions(path)
+
+
+def test_rows_without_truth_are_refused_together_unless_another_file_gives_it(tmp_path: Path) -> None:
+    bare = json.dumps({name: value for name, value in ROW.items() if name != "truth"})
+    path = written(tmp_path, bare, json.dumps(ROW), bare)
+    with pytest.raises(ConfigError, match=r"2 of 3 pictures have no truth \(lines 1, 3\); .* truth=FILE"):
+        read_predictions(path)
+    assert [one.truth == () for one in read_predictions(path, need_truth=False)] == [True, False, True]
+
+
+def test_pictures_of_a_group_are_rows_of_their_own(tmp_path: Path) -> None:
+    row = {name: value for name, value in ROW.items() if name != "source"}
+    path = written(tmp_path, json.dumps({"source": "mission/1", "pictures": [row, {**row, "image": "/b.jpg"}]}))
+    assert [(one.source, one.image, one.where.line) for one in read_predictions(path)] == [
+        ("mission/1", ROW["image"], 1), ("mission/1", "/b.jpg", 1),
+    ]  # fmt: skip
+
+
+def test_a_summary_is_read_beside_the_annotated_one(tmp_path: Path) -> None:
+    (one,) = read_predictions(written(tmp_path, json.dumps({**ROW, "truth": "annotated", "predicted": "said"})))
+    assert (one.summary, one.truth, one.predicted) == (("annotated", "said"), (), ())
+
+
+def test_a_picture_that_was_not_answered_needs_no_size(tmp_path: Path) -> None:
+    row = {**ROW, "predicted": [], "width": None, "height": None, "error": "there is no such file"}
+    (one,) = read_predictions(written(tmp_path, json.dumps(row)))
+    assert (one.error, one.width, one.height) == ("there is no such file", 0, 0)
+
+
+def test_scores_are_read_where_they_are(tmp_path: Path) -> None:
+    item = ROW["predicted"][0]
+    (one,) = read_predictions(written(tmp_path, json.dumps({**ROW, "predicted": [{**item, "score": -0.25}, item]})))
+    assert one.scores == (-0.25, None)
 
 
 def change(*place: str | int, value: object) -> Callable[[Row], None]:
@@ -75,6 +108,9 @@ def change(*place: str | int, value: object) -> Callable[[Row], None]:
         (change("truth", 0, value=ROW["predicted"][0]), r"truth\[0\]: a box needs x1 < x2"),
         (change("predicted", 0, "desc", value=None), r"predicted\[0\].desc: expected a text"),
         (change("faults", 0, value={"code": "x"}), r"faults\[0\].where: expected a text, got None"),
+        (change("predicted", 0, "score", value="high"), r"predicted\[0\].score: expected a number, got 'high'"),
+        (change("predicted", value="said"), "truth: expected a text, got list"),
+        (change("error", value=3), "error: expected a text, got 3"),
         (change("completion", value=[]), "completion: expected a text"),
     ],
 )

@@ -1,0 +1,182 @@
+"""Answers to validation pictures while a model is trained, and their scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from PIL import Image
+
+from qvl.data import Ticket, Turn, TurnDataset, TurnFormat
+from qvl.errors import QvlError
+from qvl.evaluation import Prediction, make_prediction, score_predictions
+from qvl.inference.engine import Completion, Engine
+from qvl.inference.predictions import picture_rows, truth_rows
+from qvl.records import Record, Source
+from qvl.runtime.distributed import gathered, rank_from_environment
+from qvl.runtime.files import write_text
+from qvl.runtime.progress import progress_bar
+from qvl.visualization import worst_pictures
+
+if TYPE_CHECKING:
+    from swift.template import Template
+    from torch import nn
+
+__all__ = ["AnswerEvaluation", "Answered"]
+
+_MODES: Final = ("dense", "summary")
+"""What has a truth to compare an answer with; chat has none."""
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of letting a model answer.
+
+    Attributes:
+        scores: Figures by name, such as `detection/f1_50`; the same in every process.
+        pictures: The worst answers beside their truth, the worst first, in the first process only.
+    """
+
+    scores: Mapping[str, float] = field(default_factory=dict)
+    pictures: Sequence[Image.Image] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerEvaluation:
+    """Lets a model answer validation turns and compares that with what is annotated, as `qvl.evaluate` does.
+
+    Attributes:
+        dataset: Validation rows in a fixed order.
+        form: How pictures are shown and answers written.
+        settings: Keys of the group `evaluation`.
+        folder: Where `predictions_<name>.jsonl` is written.
+    """
+
+    dataset: TurnDataset
+    form: TurnFormat
+    settings: Mapping[str, Any]
+    folder: Path
+
+    @cached_property
+    def tickets(self) -> list[Ticket]:
+        """The turns that are answered: the first ones of every source in turn, chat left out."""
+        plan = self.dataset.plan(0)
+        seen = [0] * len(self.dataset.parts)
+        found = []
+        for ticket in (plan.ticket(turn) for turn in range(len(plan))):
+            if self.dataset.parts[ticket.source].builder.mode in _MODES:
+                found.append((seen[ticket.source], ticket))
+                seen[ticket.source] += 1
+        ordered = [ticket for _, ticket in sorted(found, key=lambda pair: pair[0])]
+        return ordered[: self.settings["num_samples"]]
+
+    @property
+    def num_turns(self) -> int:
+        """How many turns are answered each time."""
+        return len(self.tickets)
+
+    def __call__(
+        self, model: nn.Module, template: Template, *, name: str, between: Callable[[], object] = lambda: None
+    ) -> Answered:
+        """Answer, write `predictions_<name>.jsonl` and return the scores; all processes have to call it together.
+
+        Every process takes its share of the turns and as many batches as the others: some ways to share the weights
+        generate only together. Who runs out of turns repeats one, and its answer is dropped.
+
+        Args:
+            model: Qwen3-VL, with or without an adapter; it is left in the mode it was in.
+            template: Its chat template.
+            name: Goes into the name of the file.
+            between: Called by every process after each batch.
+
+        Raises:
+            QvlError: In every process, when one of them could not answer or show a turn.
+        """
+        if not self.tickets:
+            return Answered()
+        training = model.training
+        try:
+            shares = gathered(self._share(model, template, name=name, between=between))
+        finally:
+            model.train(training)
+        turns = [shares[turn % len(shares)][turn // len(shares)] for turn in range(self.num_turns)]
+        lines = [json.dumps(row, ensure_ascii=False) for rows in turns for row in rows]
+        path = self.folder / f"predictions_{name}.jsonl"
+        predictions = [make_prediction(json.loads(line), Source(str(path), no)) for no, line in enumerate(lines, 1)]
+        scores = score_predictions(
+            predictions,
+            line_tolerance=self.settings["line_tolerance"],
+            average_precision=self.settings["average_precision"],
+        )
+        if not rank_from_environment().is_main:
+            return Answered(scores.as_dict())
+        write_text(path, "".join(f"{line}\n" for line in lines))
+        return Answered(scores.as_dict(), self._worst(predictions))
+
+    def _worst(self, predictions: Sequence[Prediction]) -> list[Image.Image]:
+        objects = [prediction for prediction in predictions if prediction.summary is None]
+        tolerance = self.settings["line_tolerance"]
+        return worst_pictures(objects, count=self.settings["num_pictures"], line_tolerance=tolerance)
+
+    def _share(self, model: nn.Module, template: Template, *, name: str, between: Callable[[], object]) -> list[Rows]:
+        """Return the rows of each turn of this process."""
+        rank, size = rank_from_environment(), self.settings["batch_size"]
+        longest = -(-self.num_turns // rank.world_size)
+        mine = self.tickets[rank.rank :: rank.world_size]
+        mine += self.tickets[:1] * (longest - len(mine))
+        engine = Engine(
+            model,
+            template,
+            pixel_limits=self.form.pixel_limits,
+            max_new_tokens=self.settings["max_new_tokens"],
+            batch_size=size,
+        )
+        answered: list[Rows] = []
+        with progress_bar() as bar:
+            task = bar.add_task(f"answering ({name})", total=len(mine), visible=rank.is_main)
+            for start in range(0, len(mine), size):
+                answered += self._together(engine, mine[start : start + size])
+                bar.update(task, completed=len(answered))
+                between()
+        return answered
+
+    def _together(self, engine: Engine, tickets: Sequence[Ticket]) -> list[Rows]:
+        """Return the rows of a batch, or fail in all processes: one that waited for another would wait for ever."""
+        rows: list[Rows] = []
+        failed: Exception | None = None
+        try:
+            turns = [self.dataset[ticket] for ticket in tickets]
+            answers = engine.answers([turn.inputs for turn in turns])
+            rows = [list(self._rows(turn, answer)) for turn, answer in zip(turns, answers, strict=True)]
+        except (QvlError, OSError, RuntimeError, ValueError) as error:
+            failed = error
+        told = gathered(None if failed is None else f"{type(failed).__name__}: {failed}")
+        if failed is not None:
+            raise failed
+        for number, reason in enumerate(told):
+            if reason is not None:
+                raise QvlError(f"process {number} could not go on with the evaluation: {reason}")
+        return rows
+
+    def _rows(self, turn: Turn, completion: Completion) -> Iterator[dict[str, Any]]:
+        """Yield one row a picture."""
+        sizes = [(record.width, record.height) for record in turn.records]
+        found = picture_rows(completion, sizes, mode=turn.mode, form=self.form)
+        for record, row in zip(turn.records, found, strict=True):
+            yield {
+                "source": str(record.source),
+                "image": record.images[0],
+                "width": record.width,
+                "height": record.height,
+                "truth": self._truth(record, turn.mode),
+                **row,
+            }
+
+    def _truth(self, record: Record, mode: str) -> object:
+        return str(record.summary) if mode == "summary" else truth_rows(record, self.form)
