@@ -8,7 +8,7 @@ from qvl.evaluation.folder import check_folder, open_folder, write_figures
 from qvl.evaluation.listing import listed
 from qvl.evaluation.prediction import Prediction, make_prediction, read_predictions
 from qvl.evaluation.results import Evaluation, Settings, evaluate_predictions
-from qvl.evaluation.scoring import Scores, score_predictions
+from qvl.evaluation.scoring import Scores, answer_of, score_predictions, score_summaries
 from qvl.evaluation.sentences import tell_counts, tell_differences, tell_files
 from qvl.evaluation.summary_words import find_writer
 from qvl.evaluation.tables import Table, category_tables, failure_table, score_table
@@ -21,6 +21,7 @@ __all__ = [
     "Settings",
     "Table",
     "align_pictures",
+    "answer_of",
     "category_tables",
     "check_folder",
     "evaluate_predictions",
@@ -32,6 +33,7 @@ __all__ = [
     "open_folder",
     "read_predictions",
     "score_predictions",
+    "score_summaries",
     "score_table",
     "show",
     "tell_counts",

@@ -19,7 +19,7 @@ _MOST_CATEGORIES: Final = 12
 
 
 def show(evaluation: Evaluation, *, console: Console) -> None:
-    """Print what was scored, the scores, the failures, the categories, and whether a difference is real.
+    """Print what was scored, the scores, the failures, the categories, and whether a difference is more than chance.
 
     Args:
         evaluation: What to tell.

@@ -28,7 +28,7 @@ class Settings:
     Attributes:
         line_tolerance: Half the width of the tube around a line in units of the 0..1000 grid, > 0.
         average_precision: Kinds of COCO's figures.
-        level: Of the intervals; a difference is real if its p-value is below 1 - level.
+        level: Of the intervals; a difference counts as more than chance up to a p-value of 1 - level.
         num_resamples: Samples of the bootstrap, and rounds of the randomisation.
         seed: Of both.
     """

@@ -20,7 +20,7 @@ from qvl.metrics import (
 )
 from qvl.records import category
 
-__all__ = ["Scores", "score_predictions"]
+__all__ = ["Scores", "answer_of", "score_predictions", "score_summaries"]
 
 NOT_ANSWERED = "not_answered"
 
@@ -105,7 +105,7 @@ def score_predictions(
     rows = list(predictions)
     objects = [row for row in rows if row.summary is None]
     texts = [row.summary for row in rows if row.summary is not None]
-    summary, num_unscored = _score_summaries(texts, writer)
+    summary, num_unscored = score_summaries(texts, writer=writer or find_writer(annotated for annotated, _ in texts))
     return Scores(
         detection=_score_objects(objects, line_tolerance, average_precision) if objects else None,
         summary=summary,
@@ -121,13 +121,7 @@ def _score_objects(rows: Sequence[Prediction], line_tolerance: float, kinds: Seq
     for row in rows:
         truth = _labelled(row.truth, ())
         predicted = _labelled(row.predicted, row.scores if is_scored else ())
-        answer = Answer(
-            num_malformed=len(row.predicted) - len(predicted),
-            faults=_codes(row),
-            is_truncated=row.finish_reason == "length",
-            text=row.completion,
-        )
-        metric.update(truth, predicted, answer)
+        metric.update(truth, predicted, answer_of(row, num_malformed=len(row.predicted) - len(predicted)))
     return metric.compute()
 
 
@@ -144,16 +138,26 @@ def _labelled(items: Sequence[TextObject], scores: Sequence[float | None]) -> li
     return found
 
 
-def _codes(row: Prediction) -> list[str]:
+def answer_of(row: Prediction, *, num_malformed: int) -> Answer:
+    """Return what is known of the answer in a row besides its objects.
+
+    Args:
+        row: What was said about a picture; one that was not answered has the fault `not_answered`.
+        num_malformed: Its predicted objects without a possible shape.
+    """
     codes = [fault.code for fault in row.faults]
-    return codes if row.error is None or NOT_ANSWERED in codes else [*codes, NOT_ANSWERED]
+    if row.error is not None and NOT_ANSWERED not in codes:
+        codes.append(NOT_ANSWERED)
+    return Answer(num_malformed, codes, is_truncated=row.finish_reason == "length", text=row.completion)
 
 
-def _score_summaries(
-    texts: Sequence[tuple[str, str]], writer: SummaryWriter | None
-) -> tuple[SummaryResult | None, int]:
-    """Return the scores, and how many annotated texts are no list of facts."""
-    writer = writer or find_writer(annotated for annotated, _ in texts)
+def score_summaries(texts: Sequence[tuple[str, str]], *, writer: SummaryWriter) -> tuple[SummaryResult | None, int]:
+    """Return the scores of (annotated, said), and how many annotated texts are no list of facts and so in no score.
+
+    Args:
+        texts: Any number; without a list of facts among them there are no scores.
+        writer: What wrote the annotated ones.
+    """
     metric = SummaryMetric(writer=writer)
     scored = [pair for pair in texts if read_summary(pair[0], writer=writer) is not None]
     for annotated, said in scored:

@@ -41,7 +41,7 @@ def tell_files(predictions: Sequence[Prediction], others: Sequence[Prediction] |
 
 
 def tell_differences(evaluation: Evaluation) -> Iterator[str]:
-    """Yield for each headline whether the difference between the two runs is real."""
+    """Yield for each headline whether the difference between the two runs is more than chance."""
     for name in _HEADLINES:
         if name in evaluation.comparisons:
             yield _difference(label_of(name), evaluation.comparisons[name], evaluation.settings.level)
@@ -57,7 +57,7 @@ def _difference(label: str, found: Comparison, level: float) -> str:
         better = "better" if found.difference > 0 else "worse"
         return (
             f"{label}: this run is {better}, {size}. Two equally good runs would differ as much in only "
-            f"{_share(found.p_value)} of cases, so the difference is real. {counts}"
+            f"{_share(found.p_value)} of cases, so the difference is hardly chance. {counts}"
         )
     return (
         f"{label}: neither run is shown to be better, {size}. Two equally good runs would differ as much in "

@@ -61,7 +61,10 @@ def find_units(path: Path, *, labels: Mapping[str, str], allowed_roots: Sequence
         RecordError: There is nothing there, or a row cannot be used; every such row with file, line and field.
     """
     if path.is_dir():
-        units = list(_groups(path, labels)) or list(_pictures(path))
+        if units := list(_groups(path, labels)):
+            _tell_others(path, units)
+        else:
+            units = list(_pictures(path))
     elif path.is_file():
         units = _rows(path, allowed_roots)
     else:
@@ -88,6 +91,17 @@ def _groups(root: Path, labels: Mapping[str, str]) -> Iterator[Unit]:
                 told = {"mission": mission.name, "label": labels[name], "group_id": group.name}
                 source = group.relative_to(root).as_posix()
                 yield Unit(source=source, pictures=pictures, roots=real, grouped=True, labels=told)
+
+
+def _tell_others(root: Path, groups: Sequence[Unit]) -> None:
+    """Warn of pictures that are in no group."""
+    asked = {path for group in groups for path in group.pictures}
+    others = [unit.source for unit in _pictures(root) if unit.pictures[0] not in asked]
+    if others:
+        _log.warning(
+            "%s: %d pictures lie in no <mission>/<label>/<group>/ and were passed over, such as %s",
+            *(root, len(others), others[0]),
+        )
 
 
 def _pictures(root: Path) -> Iterator[Unit]:

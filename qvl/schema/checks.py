@@ -284,6 +284,8 @@ def _best(cfg: DictConfig) -> Iterator[Problem]:
 def _best_answers(cfg: DictConfig, metric: str) -> Iterator[Problem]:
     """Yield why the best checkpoint cannot be told by a score of the answers that are given during training."""
     training, evaluation = cfg.training, cfg.evaluation
+    if training.lr_scheduler_type == "reduce_lr_on_plateau":  # upstream looks at the metric at every evaluation
+        yield Problem("training.lr_scheduler_type", f"reduce_lr_on_plateau follows loss or token_acc, not {metric}")
     for key in ("num_samples", "every_steps"):
         if evaluation[key] == 0:
             yield Problem(f"evaluation.{key}", f"has to be at least 1, to know the best {metric}")

@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from qvl.conversation import SummaryWriter, TextObject
-from qvl.evaluation import Prediction, find_writer
+from qvl.evaluation import Prediction, answer_of, find_writer, score_summaries
 from qvl.geometry import overlap
 from qvl.metrics import (
     LINE_TOLERANCE,
-    Answer,
     DetectionMetric,
     Failures,
     Labelled,
-    SummaryMetric,
     match,
     picture_failures,
-    read_summary,
 )
 from qvl.records import category
 from qvl.visualization.card import shorten_label
@@ -57,14 +54,10 @@ def judge(
         _judge_objects(one, objects) if one.summary is None else judge_summary(one, *one.summary, writer=writer)
         for one in predictions
     )
-    summaries = SummaryMetric(writer=writer)
-    scored = [pair for pair in texts if read_summary(pair[0], writer=writer) is not None]
-    for annotated, said in scored:
-        summaries.update(annotated, said)
     return Report(
         pictures,
         objects.compute() if len(texts) < len(predictions) else None,
-        summaries.compute() if scored else None,
+        score_summaries(texts, writer=writer)[0],
         threshold,
         line_tolerance,
     )
@@ -87,7 +80,7 @@ def _judge_objects(prediction: Prediction, total: DetectionMetric) -> PictureRep
     sides = [one.labelled for one in truth], [one.labelled for one in predicted]
     total.update(*sides, num_malformed=len(malformed))
     pairs = match(*sides, threshold=total.threshold, line_tolerance=total.line_tolerance).pairs
-    answer = _answer(prediction, len(malformed))
+    answer = answer_of(prediction, num_malformed=len(malformed))
     matched = [j for _, j, _ in pairs]
     failures = picture_failures(*sides, answer, matched=matched, line_tolerance=total.line_tolerance)
     missed = _Judge("prediction", Outcome.MISSED, predicted, total)
@@ -103,15 +96,6 @@ def _judge_objects(prediction: Prediction, total: DetectionMetric) -> PictureRep
         truth=tuple(missed.verdict(one, found.get(i)) for i, one in enumerate(truth)),
         predicted=tuple(numbered[number] for number in sorted(numbered)),
         failures=frozenset(_of_answer(prediction, failures)).union(*failed),
-    )
-
-
-def _answer(prediction: Prediction, num_malformed: int) -> Answer:
-    return Answer(
-        num_malformed=num_malformed,
-        faults=[fault.code for fault in prediction.faults],
-        is_truncated=prediction.finish_reason == "length",
-        text=prediction.completion,
     )
 
 

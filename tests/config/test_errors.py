@@ -101,6 +101,7 @@ TYPED = {
     "training.metric_for_best_model=detection/ap_masks": "add masks to evaluation.average_precision",
     f"{BEST} evaluation.every_steps=0": "every_steps: has to be at least 1, to know the best detection/f1_50",
     f"{BEST} evaluation.num_samples=0": "evaluation.num_samples: has to be at least 1, to know the best",
+    f"{BEST} training.lr_scheduler_type=reduce_lr_on_plateau": "follows loss or token_acc, not detection/f1_50",
     f"{BEST} evaluation.every_steps=150": "evaluation.every_steps: has to be a multiple of training.save_steps, 100",
     f"{BEST} training.save_strategy=epoch": "training.save_strategy: has to be steps or best, to keep the best",
     "optimized_metric=parse_rate": "optimized_metric: 'parse_rate' is no score",

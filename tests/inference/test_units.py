@@ -46,6 +46,23 @@ def test_a_tree_of_missions_is_read_as_groups_label_by_label(tmp_path: Path, cap
     assert "empty" in caplog.text
 
 
+def test_pictures_beside_the_groups_of_a_tree_are_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(
+        tmp_path,
+        "m/审核通过/g1/1.jpg",
+        "m/审核通过/loose.jpg",
+        "m/审核通过/g1/deeper/2.jpg",
+        "cover.png",
+        "m/notes.txt",
+    )
+    with caplog.at_level(logging.WARNING):
+        units = find_units(tmp_path, labels=LABELS)
+    assert [unit.source for unit in units] == ["m/审核通过/g1"]
+    assert "3 pictures lie in no <mission>/<label>/<group>/ and were passed over, such as cover.png" in caplog.text
+
+
 def test_rows_name_pictures_and_keep_what_is_annotated(tmp_path: Path) -> None:
     annotated = {"images": ["a.png"], "width": 8, "height": 4, "objects": [{"desc": "x", "bbox_2d": [0, 0, 2, 2]}]}
     path = write_rows(tmp_path / "rows.jsonl", annotated, {"images": ["b.png", "c.png"]}, {"images": ["d.png"]})
