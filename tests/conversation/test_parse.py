@@ -4,10 +4,10 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from written import LABEL, drawn_answers, parse
 
-from qvl.conversation import MAX_IMAGES, TextObject, parse_answer, render_answer
+from qvl.conversation import MAX_IMAGES, TextObject, render_answer
 
-LABEL = "图片"
 BOX = TextObject("x", "bbox_2d", (1, 2, 3, 4))
 BOX_TEXT = '{"desc": "x", "bbox_2d": [1, 2, 3, 4]}'
 
@@ -27,17 +27,8 @@ PIECES = [
 tricky = st.sampled_from(PIECES)
 descs = st.one_of(st.text(max_size=12), st.lists(st.one_of(tricky, st.text(max_size=3)), max_size=4).map("".join))
 numbers = st.one_of(st.integers(0, 1000), st.integers(-(10**9), 10**9), st.floats(-1e9, 1e9))
-objects = st.one_of(
-    st.builds(TextObject, descs, st.just("bbox_2d"), st.tuples(*[numbers] * 4)),
-    st.builds(TextObject, descs, st.just("poly"), st.integers(3, 5).flatmap(lambda n: st.tuples(*[numbers] * 2 * n))),
-    st.builds(TextObject, descs, st.just("line"), st.integers(2, 5).flatmap(lambda n: st.tuples(*[numbers] * 2 * n))),
-)
-answers = st.lists(st.lists(objects, max_size=4).map(tuple), min_size=1, max_size=3).map(tuple)
+answers = drawn_answers(descs, numbers)
 labels = st.one_of(st.just(LABEL), st.sampled_from(["image", "objects", "pic.*", "a_1", '"']))
-
-
-def parse(text, label=LABEL):
-    return parse_answer(text, image_label=label)
 
 
 def codes(text):

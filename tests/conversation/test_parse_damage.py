@@ -7,24 +7,14 @@ import time
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from written import LABEL, drawn_answers, drawn_objects, parse
 
-from qvl.conversation import FAULT_CODES, TextObject, parse_answer, render_answer
+from qvl.conversation import FAULT_CODES, TextObject, render_answer
 
-LABEL = "图片"
 ITEM = '{"bbox_2d": [1, 2, 3, 4], "label": "x"}'
 JUNK = [*"{}[]\"':,\\<>|x0- \n", "```", "```json\n", "NaN", "</think>", "<|box_start|>", '"object_1": {', '{"desc":']
 
-descs = st.one_of(st.text(max_size=8), st.sampled_from(["", "a, b: c", "{}", '"object_2": {"desc"', "it's", "图片_2"]))
-numbers = st.one_of(st.integers(0, 1000), st.floats(0, 5000))
-objects = st.one_of(
-    st.builds(TextObject, descs, st.just("bbox_2d"), st.tuples(*[numbers] * 4)),
-    st.builds(TextObject, descs, st.just("poly"), st.integers(3, 5).flatmap(lambda n: st.tuples(*[numbers] * 2 * n))),
-)
-answers = st.lists(st.lists(objects, max_size=4).map(tuple), min_size=1, max_size=3).map(tuple)
-
-
-def parse(text):
-    return parse_answer(text, image_label=LABEL)
+answers = drawn_answers()
 
 
 def check(text):
@@ -80,7 +70,7 @@ def test_any_pieces_are_read(text):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(objects, min_size=1, max_size=4), st.data())
+@given(st.lists(drawn_objects(), min_size=1, max_size=4), st.data())
 def test_damage_in_one_object_spares_the_others(items, data):
     text = render_answer([items], image_label=LABEL)
     members, position = [], 1
@@ -100,7 +90,7 @@ def test_damage_in_one_object_spares_the_others(items, data):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(objects, min_size=1, max_size=4), st.sampled_from(["desc", "label"]))
+@given(st.lists(drawn_objects(), min_size=1, max_size=4), st.sampled_from(["desc", "label"]))
 def test_a_list_that_is_cut_keeps_exactly_its_complete_objects(items, word):
     parts = [json.dumps({item.key: item.numbers, word: item.desc}, ensure_ascii=False) for item in items]
     text = "[" + ", ".join(parts) + "]"

@@ -8,27 +8,17 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from written import LABEL, drawn_answers, parse
 
-from qvl.conversation import TextObject, find_spans, parse_answer, render_answer
+from qvl.conversation import find_spans, render_answer
 
-LABEL = "图片"
 BOX = '{"desc": "x", "bbox_2d": [1, 2, 3, 4]}'
 NATIVE = '{"bbox_2d": [1, 2, 3, 4], "label": "x"}'
 REF = "<|object_ref_start|>x<|object_ref_end|>"
 MARKS = "<|box_start|>(1,2),(3,4)<|box_end|>"
 JUNK = [*"{}[]\"':,\\<>|x0- \n", "```", "</think>", '"object_1": {', '{"desc":', MARKS, NATIVE]
 
-descs = st.one_of(st.text(max_size=8), st.sampled_from(["", "a, b: c", "{}", '"object_2": {"desc"', "it's", "图片_2"]))
-numbers = st.one_of(st.integers(0, 1000), st.floats(0, 5000))
-objects = st.one_of(
-    st.builds(TextObject, descs, st.just("bbox_2d"), st.tuples(*[numbers] * 4)),
-    st.builds(TextObject, descs, st.just("line"), st.integers(2, 4).flatmap(lambda n: st.tuples(*[numbers] * 2 * n))),
-)
-answers = st.lists(st.lists(objects, max_size=4).map(tuple), min_size=1, max_size=3).map(tuple)
-
-
-def parse(text):
-    return parse_answer(text, image_label=LABEL)
+answers = drawn_answers()
 
 
 def spans_of(text):
