@@ -115,10 +115,10 @@ def _use(card: ModelCard) -> Iterator[str]:
 
 def _training(card: ModelCard) -> Iterator[str]:
     facts = card.facts
-    if "command" not in facts:
+    if "overrides" not in facts:
         return
-    yield from ("## Training", "", f"    {shlex.join(facts['command'])}", "")
-    yield from (f"- `{override}`" for override in facts["overrides"])
+    command = shlex.join(["python", "-m", "qvl.train", *facts["overrides"]])
+    yield from ("## Training", "", f"    {command}", "")
     yield f"- seed {facts['seed']}, {facts['world_size']} processes"
     if git := facts.get("git"):
         yield f"- code at revision `{git['revision']}`{', with changes' if git['dirty'] else ''}"
