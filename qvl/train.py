@@ -225,6 +225,7 @@ def _show(folder: Path, result: Any) -> None:
     predictions = folder / "predictions_after.jsonl"
     if predictions.exists():
         console.print(f"look at it   python -m qvl.visualize predictions={predictions}", soft_wrap=True)
+        console.print(f"how sure     python -m qvl.evaluate predictions={predictions}", soft_wrap=True)
 
 
 def cli() -> None:
