@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from qvl.conversation import Fault, TextObject
 from qvl.errors import ConfigError, RecordError
-from qvl.records import JsonlFile, Source, is_number, shorten
+from qvl.records import MAX_SIDE, JsonlFile, Source, has_lone_surrogate, is_number, is_side, shorten
 
 __all__ = ["Prediction", "make_prediction", "read_predictions"]
 
@@ -196,12 +196,14 @@ def _text(item: Mapping[str, object], key: str, place: str) -> str:
     value = item.get(key)
     if not isinstance(value, str):
         raise RecordError(f"{place}: expected a text, got {shorten(value)}")
+    if has_lone_surrogate(value):
+        raise RecordError(f"{place}: expected a text without half a character, got {shorten(value)}")
     return value
 
 
 def _pixels(value: object, place: str, *, is_known: bool) -> int:
     if value is None and not is_known:
         return 0
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise RecordError(f"{place}: expected a number of pixels, at least 1, got {shorten(value)}")
+    if not is_side(value):
+        raise RecordError(f"{place}: expected a whole number of pixels in 1..{MAX_SIDE}, got {shorten(value)}")
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qvl.records.category import attributes, category
-from qvl.records.coordinates import is_number
+from qvl.records.coordinates import MAX_SIDE, is_number, is_side
 from qvl.records.decode import decode_line
 from qvl.records.finding import Finding, shorten
 from qvl.records.jsonl import JsonlFile
@@ -20,6 +20,7 @@ from qvl.records.text import (
 from qvl.records.validation import image_path, make_record, parse_row, validate_row
 
 __all__ = [
+    "MAX_SIDE",
     "MODES",
     "ORDER_POLICIES",
     "SPECIAL_TOKENS",
@@ -36,6 +37,7 @@ __all__ = [
     "has_lone_surrogate",
     "image_path",
     "is_number",
+    "is_side",
     "make_record",
     "order_objects",
     "parse_row",

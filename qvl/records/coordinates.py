@@ -74,6 +74,11 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def is_side(value: object) -> TypeGuard[int]:
+    """Tell whether a decoded JSON value is a width or height that a picture can have, in pixels."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SIDE
+
+
 def _check_extent(key: str, values: Sequence[float]) -> Iterator[Issue]:
     """Yield what is wrong with a list of the right length whose numbers lie inside the picture."""
     match key:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from qvl.errors import RecordError
 from qvl.geometry import Shape, shape_from_flat
-from qvl.records.coordinates import GEOMETRY_KEYS, MAX_SIDE, check_coordinates
+from qvl.records.coordinates import GEOMETRY_KEYS, MAX_SIDE, check_coordinates, is_side
 from qvl.records.finding import Finding, shorten
 from qvl.records.record import ObjectRecord, Record, Source
 from qvl.records.text import clean_text, has_line_break, has_lone_surrogate, special_tokens_in
@@ -110,12 +110,8 @@ def _check_image(field: str, image: object) -> Iterator[Issue]:
 
 def _check_size(row: Mapping[str, object]) -> Iterator[Issue]:
     for field in ("width", "height"):
-        if not _is_side(row.get(field)):
+        if not is_side(row.get(field)):
             yield "bad_size", field, f"expected a whole number of pixels in 1..{MAX_SIDE}, got {_came(row, field)}"
-
-
-def _is_side(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SIDE
 
 
 def _came(row: Mapping[str, object], field: str) -> str:
@@ -129,7 +125,7 @@ def _check_objects(row: Mapping[str, object]) -> Iterator[Issue]:
     if not isinstance(objects, list) or not objects:
         yield "no_objects", "objects", f"expected a list with at least one object, got {_came(row, 'objects')}"
         return
-    width, height = (side if _is_side(side := row.get(field)) else MAX_SIDE for field in ("width", "height"))
+    width, height = (side if is_side(side := row.get(field)) else MAX_SIDE for field in ("width", "height"))
     for index, item in enumerate(objects):
         field = f"objects[{index}]"
         if isinstance(item, Mapping):

@@ -96,8 +96,10 @@ def change(*place: str | int, value: object) -> Callable[[Row], None]:
     ("changed", "message"),
     [
         (change("image", value=3), "image: expected a text, got 3"),
-        (change("width", value=0), "width: expected a number of pixels, at least 1, got 0"),
-        (change("height", value=True), "height: expected a number of pixels"),
+        (change("width", value=0), "width: expected a whole number of pixels in 1..1000000, got 0"),
+        (change("width", value=10**400), "width: .* got an integer of 1329 bits"),
+        (change("image", value="a\ud800.png"), "image: expected a text without half a character"),
+        (change("height", value=True), "height: expected a whole number of pixels"),
         (change("truth", value=None), "truth: expected a list, got None"),
         (change("truth", 0, value="x"), r"truth\[0\]: expected a JSON object, got 'x'"),
         (change("truth", 0, value={}), r"truth\[0\].numbers: expected a list of numbers, got None"),

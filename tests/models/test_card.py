@@ -20,7 +20,8 @@ def test_the_card_tells_prompts_recipe_data_scores_and_checks(adapter_run, make_
     assert heading["base_model"] == "qvl://tiny"
     assert heading["base_model_relation"] == "finetune"
     for part in (
-        "    List every object.", "    You annotate pictures.", "4096 to 65536 pixels", "    python -m qvl.train +recipe=stage2_lora\n",
+        "    List every object.", "    You annotate pictures.", "4096 to 65536 pixels",
+        "    python -m qvl.train +recipe=stage2_lora\n",
         "| train.jsonl | 8 | `a1b2` |", "| loss | 1.0000 | 0.5000 |", "| F1@0.5 | - | 0.2500 |",
         "1e-06 of the largest logit, as written 2e-06", "4 user turns: the same",
     ):  # fmt: skip
