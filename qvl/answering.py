@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from qvl.errors import ConfigError
 
 if TYPE_CHECKING:
     from qvl.data import Contract
-    from qvl.inference import AnswerFile, Answers, StageA, Unit
+    from qvl.inference import AnswerFile, Answers, Unit
 
 __all__ = ["Weights", "answer", "find_weights", "given_keys"]
 
@@ -47,6 +48,8 @@ def given_keys() -> set[str]:
 def answer(cfg: Any, weights: Weights, units: Sequence[Unit], *, out: Path) -> Counter[str]:
     """Write one record a picture or group, go on with a file that the same command has begun, and tell what came of it.
 
+    Processes that torchrun has started share the batches; the first one writes the file, which is that of one process.
+
     Args:
         cfg: Composed and checked configuration, see `qvl.schema.AskConfig`.
         weights: The model.
@@ -60,12 +63,23 @@ def answer(cfg: Any, weights: Weights, units: Sequence[Unit], *, out: Path) -> C
         QvlError: The model or the file cannot be used; a picture that cannot is a record.
     """
     from qvl.inference import AnswerFile, StageA
+    from qvl.runtime.distributed import joined, rank_from_environment, together
 
+    rank = rank_from_environment()
+    if rank.world_size > 1 and cfg.engine == "vllm":
+        raise ConfigError("engine: vllm uses several devices by itself, in one process: vllm={tensor_parallel_size: 8}")
     images_per_turn = cfg.images_per_turn or weights.contract.images_per_user_turn
     job = _job(cfg, weights, images_per_turn)
     counts: Counter[str] = Counter()
-    with AnswerFile(out, job=job, units=units, overwrite=cfg.overwrite) as file:
-        before = file.done
+    with joined(rank), ExitStack() as stack:
+        files: list[AnswerFile] = []  # the first process has it, the others none
+
+        def open_file() -> int:
+            if rank.is_main:
+                files.append(stack.enter_context(AnswerFile(out, job=job, units=units, overwrite=cfg.overwrite)))
+            return files[0].done if files else 0
+
+        before = together(open_file)[0]
         if before < len(units):
             stage = StageA(
                 units=units,
@@ -74,8 +88,9 @@ def answer(cfg: Any, weights: Weights, units: Sequence[Unit], *, out: Path) -> C
                 images_per_turn=images_per_turn,
                 batch_size=cfg.batch_size,
             )
-            counts = _write(stage, file)
-    _tell(out, counts, before=before)
+            counts = _write(stage.records(start=before, rank=rank), files, done=before, total=len(units))
+    if rank.is_main:
+        _tell(out, counts, before=before)
     return counts
 
 
@@ -149,22 +164,26 @@ def _engine(cfg: Any, weights: Weights) -> Answers:
         model_type=contract.model_type,
         torch_dtype=cfg.torch_dtype,
         attn_impl=cfg.attn_impl,
+        device_map=cfg.device_map,
     )
     return Engine(model, template, **settings)
 
 
-def _write(stage: StageA, file: AnswerFile) -> Counter[str]:
-    """Answer what is left, and write every record as soon as it is known."""
+def _write(
+    batches: Iterable[Sequence[Mapping[str, Any]]], files: Sequence[AnswerFile], *, done: int, total: int
+) -> Counter[str]:
+    """Write every record as soon as it is known, in the process that has the file."""
     from qvl.inference import tally
     from qvl.runtime.progress import progress_bar
 
     counts: Counter[str] = Counter()
     with progress_bar() as bar:
-        task = bar.add_task("answering", total=len(stage.units), completed=file.done)
-        for records in stage.records(start=file.done):
-            file.append(records)
+        task = bar.add_task("answering", total=total, completed=done, visible=bool(files))
+        for records in batches:
+            for file in files:
+                file.append(records)
             counts += tally(records)
-            bar.update(task, completed=file.done)
+            bar.advance(task, len(records))
     return counts
 
 

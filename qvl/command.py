@@ -43,7 +43,7 @@ APPENDED = ("recipe", "debug", "hparams_search")
 """Groups that are no part of the defaults list; a later one wins over an earlier one."""
 
 ASKING = ("evaluate", "infer")
-"""Verbs that ask a model."""
+"""Verbs that ask a model, and whose processes share that."""
 
 ROWS = ".jsonl"
 
@@ -210,7 +210,7 @@ def _run(main: Callable[[Any], object], config_name: str, instead: Callable[[Any
     only_shows = bool(args.help or args.hydra_help or args.cfg or args.info or args.shell_completion)
     folder = Path(args.config_dir) if args.config_dir else None
     files = ConfigFiles(*_folders(folder), root=config_name)
-    if not only_shows:
+    if not only_shows and config_name not in ASKING:
         _check_ranks(overrides)
     if not only_shows and not (args.multirun or _sweeps(overrides)):
         cfg, origins = _compose(overrides, args.config_name or config_name, folder)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main"]
 
 _ONLY_TO_ASK = (
-    *("attn_impl", "batch_size", "engine", "form", "images_per_turn", "limit", "max_new_tokens", "mode", "model"),
-    *("overwrite", "pictures", "prompts", "torch_dtype", "vllm"),
+    *("attn_impl", "batch_size", "device_map", "engine", "form", "images_per_turn", "limit", "max_new_tokens", "mode"),
+    *("model", "overwrite", "pictures", "prompts", "torch_dtype", "vllm"),
 )
 """Keys that mean nothing where there are predictions."""
 
@@ -37,14 +37,17 @@ def main(cfg: Any) -> None:
         QvlError: A file or the model cannot be used, files do not belong together, or nothing can be written.
     """
     from qvl.evaluation import align_pictures, check_folder, evaluate_predictions, show, tell_files
-    from qvl.runtime import configure_logging
+    from qvl.runtime import configure_logging, rank_from_environment
 
-    configure_logging("INFO", 0)
+    rank = rank_from_environment()
+    configure_logging("INFO", rank.rank)
     _check_keys(cfg)
     folder = None if cfg.out is None else Path(cfg.out)
-    if folder is not None:
+    if folder is not None and rank.is_main:
         check_folder(folder, _subject(cfg))
     path = Path(cfg.predictions) if cfg.predictions is not None else _answered(cfg, Path(cfg.out))
+    if not rank.is_main:
+        return
     predictions = _read(cfg, path)
     others = None if cfg.against is None else align_pictures(predictions, _read(cfg, Path(cfg.against)))
     evaluation = evaluate_predictions(predictions, others, settings=_settings(cfg))
@@ -96,12 +99,14 @@ def _answered(cfg: Any, folder: Path) -> Path:
     """Ask the model, or go on asking, and return the file of its answers."""
     from qvl.evaluation import open_folder
     from qvl.inference import find_units
+    from qvl.runtime import rank_from_environment
 
     units = find_units(Path(cfg.pictures), labels={}, allowed_roots=list(cfg.allowed_roots))[: cfg.limit]
     weights = find_weights(cfg, near=folder.parent)
     if cfg.truth is None:
         _check_truth(units, weights.contract.mode)
-    open_folder(folder, _subject(cfg))
+    if rank_from_environment().is_main:
+        open_folder(folder, _subject(cfg))
     answer(cfg, weights, units, out=folder / "predictions.jsonl")
     return folder / "predictions.jsonl"
 

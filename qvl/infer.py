@@ -23,9 +23,9 @@ def main(cfg: Any) -> None:
         QvlError: The model, the rows or the file of answers cannot be used; a picture that cannot is a record.
     """
     from qvl.inference import find_units
-    from qvl.runtime import configure_logging
+    from qvl.runtime import configure_logging, rank_from_environment
 
-    configure_logging("INFO", 0)
+    configure_logging("INFO", rank_from_environment().rank)
     out = Path(cfg.out)
     if not out.parent.is_dir():
         raise ConfigError(f"out: {out}: there is no folder {out.parent}")

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
 from qvl.data import Ticket, Turn, TurnDataset, TurnFormat
-from qvl.errors import QvlError
 from qvl.evaluation import Prediction, make_prediction, score_predictions
 from qvl.inference.engine import Completion, Engine
 from qvl.inference.predictions import picture_rows, truth_rows
 from qvl.records import Record, Source
-from qvl.runtime.distributed import gathered, rank_from_environment
+from qvl.runtime.distributed import rank_from_environment, together
 from qvl.runtime.files import write_text
 from qvl.runtime.progress import progress_bar
 from qvl.visualization import worst_pictures
@@ -102,10 +101,9 @@ class AnswerEvaluation:
             return Answered()
         training = model.training
         try:
-            shares = gathered(self._share(model, template, name=name, between=between))
+            turns = self._answered(model, template, name=name, between=between)
         finally:
             model.train(training)
-        turns = [shares[turn % len(shares)][turn // len(shares)] for turn in range(self.num_turns)]
         lines = [json.dumps(row, ensure_ascii=False) for rows in turns for row in rows]
         path = self.folder / f"predictions_{name}.jsonl"
         predictions = [make_prediction(json.loads(line), Source(str(path), no)) for no, line in enumerate(lines, 1)]
@@ -124,8 +122,10 @@ class AnswerEvaluation:
         tolerance = self.settings["line_tolerance"]
         return worst_pictures(objects, count=self.settings["num_pictures"], line_tolerance=tolerance)
 
-    def _share(self, model: nn.Module, template: Template, *, name: str, between: Callable[[], object]) -> list[Rows]:
-        """Return the rows of each turn of this process."""
+    def _answered(
+        self, model: nn.Module, template: Template, *, name: str, between: Callable[[], object]
+    ) -> list[Rows]:
+        """Return the rows of each turn, of all processes."""
         rank, size = rank_from_environment(), self.settings["batch_size"]
         longest = -(-self.num_turns // rank.world_size)
         mine = self.tickets[rank.rank :: rank.world_size]
@@ -137,32 +137,21 @@ class AnswerEvaluation:
             max_new_tokens=self.settings["max_new_tokens"],
             batch_size=size,
         )
-        answered: list[Rows] = []
+        shares: list[list[Rows]] = [[] for _ in range(rank.world_size)]
         with progress_bar() as bar:
             task = bar.add_task(f"answering ({name})", total=len(mine), visible=rank.is_main)
             for start in range(0, len(mine), size):
-                answered += self._together(engine, mine[start : start + size])
-                bar.update(task, completed=len(answered))
+                found = together(partial(self._batch, engine, mine[start : start + size]))
+                for share, rows in zip(shares, found, strict=True):
+                    share += rows
+                bar.update(task, completed=len(shares[0]))
                 between()
-        return answered
+        return [shares[turn % len(shares)][turn // len(shares)] for turn in range(self.num_turns)]
 
-    def _together(self, engine: Engine, tickets: Sequence[Ticket]) -> list[Rows]:
-        """Return the rows of a batch, or fail in all processes: one that waited for another would wait for ever."""
-        rows: list[Rows] = []
-        failed: Exception | None = None
-        try:
-            turns = [self.dataset[ticket] for ticket in tickets]
-            answers = engine.answers([turn.inputs for turn in turns])
-            rows = [list(self._rows(turn, answer)) for turn, answer in zip(turns, answers, strict=True)]
-        except (QvlError, OSError, RuntimeError, ValueError) as error:
-            failed = error
-        told = gathered(None if failed is None else f"{type(failed).__name__}: {failed}")
-        if failed is not None:
-            raise failed
-        for number, reason in enumerate(told):
-            if reason is not None:
-                raise QvlError(f"process {number} could not go on with the evaluation: {reason}")
-        return rows
+    def _batch(self, engine: Engine, tickets: Sequence[Ticket]) -> list[Rows]:
+        turns = [self.dataset[ticket] for ticket in tickets]
+        answers = engine.answers([turn.inputs for turn in turns])
+        return [list(self._rows(turn, answer)) for turn, answer in zip(turns, answers, strict=True)]
 
     def _rows(self, turn: Turn, completion: Completion) -> Iterator[dict[str, Any]]:
         """Yield one row a picture."""

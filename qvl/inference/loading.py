@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from qvl.runtime.distributed import rank_from_environment
+
 if TYPE_CHECKING:
     from swift.template import Template
     from torch import nn
@@ -13,7 +15,13 @@ __all__ = ["load_model"]
 
 
 def load_model(
-    path: str, *, adapter: str | None, model_type: str, torch_dtype: str | None, attn_impl: str | None
+    path: str,
+    *,
+    adapter: str | None,
+    model_type: str,
+    torch_dtype: str | None,
+    attn_impl: str | None,
+    device_map: str | None = None,
 ) -> tuple[nn.Module, Template]:
     """Load weights and the template of training.
 
@@ -23,9 +31,11 @@ def load_model(
         model_type: Name of the architecture in ms-swift.
         torch_dtype: `float32` or `bfloat16`; None for that of the checkpoint.
         attn_impl: `sdpa`, `flash_attention_2` or `eager`; None for what transformers chooses.
+        device_map: A device, or `auto` to spread the model over all that are visible; None for one of its own for each
+            process of this machine, or the CPU.
 
     Returns:
-        The model in evaluation mode on the device that ms-swift chooses, and its chat template.
+        The model in evaluation mode, and its chat template.
     """
     os.environ.setdefault("LOG_LEVEL", "ERROR")  # read by upstream when it is imported
     import torch
@@ -36,6 +46,8 @@ def load_model(
     from transformers.utils import logging
 
     BaseModelLoader.default_trust_remote_code = False
+    if device_map is None and torch.cuda.is_available():  # upstream would spread it over all
+        device_map = f"cuda:{rank_from_environment().local_rank}"
     dtype = None if torch_dtype is None else {"float32": torch.float32, "bfloat16": torch.bfloat16}[torch_dtype]
     model: Any
     processor: Any
@@ -44,7 +56,12 @@ def load_model(
     logging.disable_progress_bar()
     try:
         model, processor = get_model_processor(
-            path, model_type=model_type, torch_dtype=dtype, attn_impl=attn_impl, use_hf=True
+            path,
+            model_type=model_type,
+            torch_dtype=dtype,
+            attn_impl=attn_impl,
+            device_map=device_map,
+            use_hf=True,
         )
     finally:
         logging.set_verbosity(verbosity)

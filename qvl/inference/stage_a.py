@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 from PIL import Image
@@ -19,6 +20,7 @@ from qvl.inference.engine import Answers, Completion
 from qvl.inference.predictions import picture_rows, truth_rows
 from qvl.inference.turns import Place, cut_turns, first_turn
 from qvl.inference.units import Unit
+from qvl.runtime.distributed import Rank, together
 from qvl.runtime.images import leads_outside, open_image
 
 __all__ = ["StageA", "tally"]
@@ -26,6 +28,7 @@ __all__ = ["StageA", "tally"]
 Row = dict[str, Any]
 Turn = tuple[Place, ...]
 
+_ALONE: Final = Rank()
 _THREADS: Final = 4
 """Threads that open the pictures of the next batch while this one is answered."""
 
@@ -57,43 +60,43 @@ class StageA:
     images_per_turn: int
     batch_size: int
 
-    def records(self, *, start: int = 0) -> Iterator[list[Row]]:
+    def records(self, *, start: int = 0, rank: Rank = _ALONE) -> Iterator[list[Row]]:
         """Yield the records that are finished after each batch, in the order of the units.
 
         A picture that cannot be opened or shown is a record with an `error`, and so is one in a group. The batches are
-        cut as if `start` were 0, so that a second start gives the same records.
+        cut as if `start` were 0 and there were one process, so that a second start, or several processes, give the same
+        records. Of several processes each answers every so manieth batch, and all of them yield all records.
 
         Args:
             start: First unit whose record is wanted; those before it are there already.
+            rank: Of this process among those that call this together.
 
         Raises:
-            QvlError: The engine cannot answer.
+            QvlError: The engine cannot answer, here or in another process.
         """
         turns = cut_turns(self.units, images_per_turn=self.images_per_turn)
         begin = first_turn(turns, start, batch_size=self.batch_size)
+        batches = [turns[first : first + self.batch_size] for first in range(begin, len(turns), self.batch_size)]
+        batches += [[]] * (-len(batches) % rank.world_size)
         pending: dict[int, list[Row]] = {}
-        for batch, shown in self._opened(turns[begin:]):
-            for place, row in self._answered(batch, shown):
+        for batch, shown in self._opened(batches[rank.rank :: rank.world_size]):
+            for place, row in chain.from_iterable(together(partial(self._answered, batch, shown))):
                 pending.setdefault(place.unit, []).append(row)
             complete = [unit for unit, rows in pending.items() if len(rows) == len(self.units[unit].pictures)]
             yield [self._record(unit, pending[unit]) for unit in complete if unit >= start]
             for unit in complete:
                 del pending[unit]
 
-    def _opened(self, turns: Sequence[Turn]) -> Iterator[tuple[list[Turn], list[list[_Shown]]]]:
+    def _opened(self, batches: Iterable[Sequence[Turn]]) -> Iterator[tuple[Sequence[Turn], list[list[_Shown]]]]:
         """Yield batches with their pictures; those of the next batch are opened meanwhile."""
-        waiting = iter(turns)
         with ThreadPoolExecutor(_THREADS) as pool:
-
-            def ask() -> tuple[list[Turn], list[list[Future[_Shown]]]]:
-                batch = list(islice(waiting, self.batch_size))
-                return batch, [[pool.submit(self._show, place) for place in turn] for turn in batch]
-
-            batch, futures = ask()
-            while batch:
-                following = ask()
-                yield batch, [[future.result() for future in turn] for turn in futures]
-                batch, futures = following
+            waiting: deque[tuple[Sequence[Turn], list[list[Future[_Shown]]]]] = deque()
+            for batch in batches:
+                waiting.append((batch, [[pool.submit(self._show, place) for place in turn] for turn in batch]))
+                if len(waiting) > 1:
+                    yield _finished(*waiting.popleft())
+            while waiting:
+                yield _finished(*waiting.popleft())
 
     def _show(self, place: Place) -> _Shown:
         unit = self.units[place.unit]
@@ -117,15 +120,17 @@ class StageA:
             return str(error)
         return ""
 
-    def _answered(self, batch: Sequence[Turn], shown: Sequence[Sequence[_Shown]]) -> Iterator[tuple[Place, Row]]:
-        """Yield a row a picture; all turns of a batch are answered at once, pictures that cannot be shown left out."""
+    def _answered(self, batch: Sequence[Turn], shown: Sequence[Sequence[_Shown]]) -> list[tuple[Place, Row]]:
+        """Return a row a picture; all turns of a batch are answered at once, pictures that cannot be shown left out."""
         asked = [[item for item in turn if not item.error] for turn in shown]
         answers = iter(self.engine.answers([self._conversation(turn) for turn in asked if turn]))
+        rows = []
         for turn, items, fit in zip(batch, shown, asked, strict=True):
             read = iter(self._read(next(answers), fit) if fit else ())
             for place, item in zip(turn, items, strict=True):
                 found = _error_row(item.error, self.contract.mode) if item.error else next(read)
-                yield place, {**self._head(place, item), **found}
+                rows.append((place, {**self._head(place, item), **found}))
+        return rows
 
     def _conversation(self, items: Sequence[_Shown]) -> Conversation:
         messages = build_messages(
@@ -171,6 +176,12 @@ class StageA:
             "pictures": [{key: value for key, value in row.items() if key != "source"} for row in rows],
             "error": f"{len(failed)} of {len(rows)} pictures could not be answered" if failed else None,
         }
+
+
+def _finished(
+    batch: Sequence[Turn], futures: Sequence[Sequence[Future[_Shown]]]
+) -> tuple[Sequence[Turn], list[list[_Shown]]]:
+    return batch, [[future.result() for future in turn] for turn in futures]
 
 
 def tally(records: Sequence[Mapping[str, Any]]) -> Counter[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from qvl.errors import ConfigError
+from qvl.errors import ConfigError, QvlError
 
-__all__ = ["Rank", "gathered", "rank_from_environment"]
+__all__ = ["Rank", "gathered", "joined", "rank_from_environment", "together"]
 
 Value = TypeVar("Value")
 
@@ -67,3 +68,46 @@ def gathered(value: Value) -> list[Value]:
     values = [value] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+@contextmanager
+def joined(rank: Rank) -> Iterator[None]:
+    """Let the processes of a run talk to each other, over gloo, between their CPUs; one alone has nobody to talk to.
+
+    Args:
+        rank: Of this process; torchrun has told it where the others are.
+    """
+    if rank.world_size == 1:
+        yield
+        return
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", rank=rank.rank, world_size=rank.world_size)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def together(work: Callable[[], Value]) -> list[Value]:
+    """Return what every process has made, by rank, or fail in all: one that waited for another would wait for ever.
+
+    Args:
+        work: What this process does; all of them have to call it. What it returns can be pickled.
+
+    Raises:
+        QvlError: In the others, what went wrong in one; there its own error is raised.
+    """
+    made: list[Value] = []
+    failed: Exception | None = None
+    try:
+        made.append(work())
+    except (QvlError, OSError, RuntimeError, ValueError) as error:
+        failed = error
+    told = gathered((made, None if failed is None else f"{type(failed).__name__}: {failed}"))
+    if failed is not None:
+        raise failed
+    for number, (_, reason) in enumerate(told):
+        if reason is not None:
+            raise QvlError(f"process {number} of {len(told)} could not go on: {reason}")
+    return [value for values, _ in told for value in values]

@@ -43,6 +43,7 @@ class AskConfig:
     engine: str = MISSING
     torch_dtype: str | None = None
     attn_impl: str | None = None
+    device_map: str | None = None
     max_new_tokens: int = MISSING
     batch_size: int = MISSING
     vllm: dict[str, Any] = field(default_factory=dict)

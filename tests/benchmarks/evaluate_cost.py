@@ -77,9 +77,9 @@ def evaluation(num_pictures: int, rounds: int) -> None:
             },
             rounds,
         )
-    print(f"{num_pictures} pictures x 20: reading {seconds['read'] / seconds['json']:.1f} x json.loads")  # noqa: T201
+    sys.stdout.write(f"{num_pictures} pictures x 20: reading {seconds['read'] / seconds['json']:.1f} x json.loads\n")
     for name in ("scores", "two runs"):
-        print(f"{name} with intervals: {seconds[name] / seconds['mAP']:.3f} x pycocotools' mAP")  # noqa: T201
+        sys.stdout.write(f"{name} with intervals: {seconds[name] / seconds['mAP']:.3f} x pycocotools' mAP\n")
 
 
 def recording(rounds: int) -> None:
@@ -101,7 +101,7 @@ def recording(rounds: int) -> None:
             list(engine.answers(conversations))
 
     seconds = medians({"with": lambda: list(engine.answers(conversations)), "without": without}, rounds)
-    print(f"answers with log-probabilities: {seconds['with'] / seconds['without']:.3f} x without")  # noqa: T201
+    sys.stdout.write(f"answers with log-probabilities: {seconds['with'] / seconds['without']:.3f} x without\n")
 
 
 @contextlib.contextmanager

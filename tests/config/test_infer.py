@@ -48,7 +48,9 @@ def test_pictures_of_a_folder_are_answered_and_a_bad_one_is_not_fatal(forked, tm
 
 
 @pytest.mark.slow
-def test_a_killed_command_typed_again_leaves_the_bytes_of_an_uninterrupted_one(forked, tmp_path: Path) -> None:
+def test_a_killed_command_typed_again_for_two_processes_leaves_the_bytes_of_an_uninterrupted_one(
+    forked, tmp_path: Path
+) -> None:
     pictures(tmp_path, 12)
     settings = ("max_new_tokens=40", "batch_size=1", "images_per_turn=2")
     assert forked("qvl.infer", *COMMAND, *settings, cwd=tmp_path).returncode == 0
@@ -62,7 +64,9 @@ def test_a_killed_command_typed_again_leaves_the_bytes_of_an_uninterrupted_one(f
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert 4 <= out.read_bytes().count(b"\n") < 12
-    assert forked("qvl.infer", *COMMAND[:2], "out=killed.jsonl", *settings, cwd=tmp_path).returncode == 0
+    again = forked("qvl.infer", *COMMAND[:2], "out=killed.jsonl", *settings, cwd=tmp_path, ranks=2)
+    assert again.codes == [0, 0], again.stderr
+    assert again.stdout.count("were there already") == 1, "one process talks"
     assert out.read_bytes() == whole.read_bytes()
 
 

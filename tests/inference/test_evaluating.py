@@ -173,42 +173,30 @@ def test_the_worst_pictures_are_shown_and_no_more_than_asked_for(mixed, engine):
     assert len(mixed(FakeModel(), None, name="now").pictures) == 2
 
 
-def of_rank(evaluation: AnswerEvaluation, monkeypatch, rank: int, world_size: int, told: list[object]):
-    """Run one process of several; `told` collects what it gives to the others."""
-    monkeypatch.setattr(module, "rank_from_environment", lambda: Rank(rank, rank, world_size))
-
-    def gathered(value):
-        told.append(value)
-        return [value]
-
-    monkeypatch.setattr(module, "gathered", gathered)
-    return evaluation._share(FakeModel(), None, name="now", between=lambda: told.append("between"))
-
-
-@pytest.mark.parametrize("world_size", [1, 2, 3, 4, 7])
-def test_all_processes_answer_as_many_batches_and_together_every_turn_once(mixed, engine, monkeypatch, world_size):
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+def test_all_processes_answer_as_many_batches_and_give_the_scores_of_one(mixed, engine, world, size):
     engine.answer = SUMMARY
-    batches, shares = set(), []
-    for rank in range(world_size):
-        engine.batches.clear()
-        told: list[object] = []
-        shares.append(of_rank(mixed, monkeypatch, rank, world_size, told))
-        batches.add(tuple(engine.batches))
-        assert told.count("between") == len(engine.batches)
-    assert len(batches) == 1
-    rows = [shares[turn % world_size][turn // world_size] for turn in range(4)]
-    alone = of_rank(mixed, monkeypatch, 0, 1, [])
-    assert rows == alone
+    alone = mixed(FakeModel(), None, name="alone").scores
+    rows = (mixed.folder / "predictions_alone.jsonl").read_bytes()
+    engine.batches.clear()
+    between: list[int] = []
+
+    def work(rank: Rank) -> object:
+        return mixed(FakeModel(), None, name="shared", between=lambda: between.append(rank.rank))
+
+    answered = world(size, work)
+    assert [one.scores for one in answered] == [alone] * size
+    assert [len(one.pictures) for one in answered] == [2] + [0] * (size - 1)
+    assert (mixed.folder / "predictions_shared.jsonl").read_bytes() == rows
+    counts = [between.count(rank) for rank in range(size)]
+    assert counts == [counts[0]] * size
+    assert sum(engine.batches) == size * -(-4 // size), "who runs out of turns repeats one"
 
 
-def test_an_error_in_one_process_ends_all(folder, engine, monkeypatch):
-    evaluation = make(folder)
-    monkeypatch.setattr(module, "gathered", lambda value: [value, "RecordError: a.png: gone"])
-    with pytest.raises(QvlError, match=r"process 1 could not go on with the evaluation: RecordError: a\.png: gone"):
-        evaluation(FakeModel(), None, name="now")
+def test_a_picture_that_is_gone_ends_all_processes(folder, engine, world):
     (folder / "a.png").unlink()
-    with pytest.raises(QvlError, match=r"a\.png"):
-        evaluation(FakeModel(), None, name="now")
+    ended = world(2, lambda rank: make(folder)(FakeModel(), None, name="now"))
+    assert all(isinstance(error, QvlError) and "a.png" in str(error) for error in ended)
 
 
 def test_the_model_is_left_in_the_mode_it_was_in(folder, engine):

@@ -7,14 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from qvl.data import Contract
+from qvl.errors import QvlError
 from qvl.evaluation import read_predictions
 from qvl.inference import AnswerFile, Completion, StageA, find_units, tally
+from qvl.runtime.distributed import Rank
 
 REPO = Path(__file__).parents[2]
 LABELS = {"审核不通过": "fail", "审核通过": "pass"}
@@ -117,6 +120,37 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> 
     (tmp_path / "photos" / "a.png").symlink_to(tmp_path / "secret" / "a.png")
     (record,) = records(stage(tmp_path / "photos"))
     assert "outside the allowed folders" in record["error"]
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+@pytest.mark.parametrize("start", [0, 4])
+def test_several_processes_give_the_records_of_one_in_their_order(tmp_path: Path, world, size: int, start: int) -> None:
+    for number in range(9):
+        picture(tmp_path / "photos" / f"{number}.png", 64 + 8 * number)
+    (tmp_path / "photos" / "5.png").write_bytes(b"")
+    source = tmp_path / "photos"
+    alone = [record for batch in stage(source).records(start=start) for record in batch]
+    told = world(size, lambda rank: list(stage(source).records(start=start, rank=rank)))
+    assert [[record for batch in batches for record in batch] for batches in told] == [alone] * size
+    assert len(alone) == 9 - start
+
+
+def test_an_engine_that_fails_in_one_process_ends_all(tmp_path: Path, world) -> None:
+    for number in range(4):
+        picture(tmp_path / "photos" / f"{number}.png")
+
+    class Failing(FakeEngine):
+        def answers(self, conversations):
+            raise QvlError("the memory of the device is too small")
+
+    def work(rank: Rank) -> object:
+        found = stage(tmp_path / "photos")
+        found = replace(found, engine=Failing("dense")) if rank.rank else found
+        return list(found.records(rank=rank))
+
+    first, second = world(2, work)
+    assert str(second) == "the memory of the device is too small"
+    assert str(first) == "process 1 of 2 could not go on: QvlError: the memory of the device is too small"
 
 
 def test_records_with_truth_are_predictions_that_the_gallery_reads(tmp_path: Path) -> None:
