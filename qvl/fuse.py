@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from qvl.build import build, build_context
 from qvl.command import run
 from qvl.errors import ConfigError
+from qvl.opening import OpenedData
 from qvl.schema import FuseConfig
 
 __all__ = ["cli", "main"]
@@ -31,10 +30,7 @@ def main(cfg: Any) -> None:
     out = Path(cfg.out)
     if not out.parent.is_dir():
         raise ConfigError(f"out: {out}: there is no folder {out.parent}")
-    make = partial(build, trusted=list(cfg.trusted_targets))
-    if cfg.data.prepare is not None:
-        make(cfg.data.prepare).prepare()
-    dataset = make(cfg.data.train, context=build_context(cfg, prompts=make(cfg.prompts)))
+    dataset = OpenedData(cfg).train()
     check_all([dataset], images=cfg.data.check_images, report=out.with_suffix(".findings.txt"))
     counts = write_mix(dataset, out, epoch=cfg.epoch)
     table = Table("source", "role", "ratio", "rows in the file", f"rows of epoch {cfg.epoch}")

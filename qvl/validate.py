@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from qvl.build import build, build_context
 from qvl.command import run
 from qvl.errors import ConfigError, QvlError, RecordError
+from qvl.opening import OpenedData
 from qvl.schema import ValidateConfig
 
 if TYPE_CHECKING:
@@ -80,21 +78,12 @@ def _settings(cfg: Any) -> LookSettings:
 def _parts(cfg: Any) -> tuple[list[SourcePart], RowLengths | None]:
     """Make and open the files of the group `data`, each once, and load the tokenizer."""
     from qvl.inspection import RowLengths, each_once, load_tokenizer
-    from qvl.models import resolve_model
 
-    make = partial(build, trusted=list(cfg.trusted_targets))
-    if cfg.data.prepare is not None:
-        make(cfg.data.prepare).prepare()
-    prompts = make(cfg.prompts)
-    context = build_context(cfg, prompts=prompts)
-    datasets = [make(cfg.data.train, context=context)]
-    if cfg.data.val is not None:
-        datasets.append(make(cfg.data.val, context=replace(context, training=False)))
+    data = OpenedData(cfg)
+    parts = each_once([data.train(), *([data.val()] if data.has_val else [])])
     if not cfg.lengths:
-        return each_once(datasets), None
-    texts = [prompts.system, prompts.user]
-    path = resolve_model(cfg.model.path, run_folder=Path(cfg.out), prompts=texts, seed=cfg.seed)
-    return each_once(datasets), RowLengths(load_tokenizer(path), form=context.form)
+        return parts, None
+    return parts, RowLengths(load_tokenizer(data.model_path(Path(cfg.out))), form=data.context.form)
 
 
 def _fixed(name: str | None, parts: Sequence[SourcePart]) -> dict[str, Path] | None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
-from qvl.build import build, build_context
 from qvl.command import run
 from qvl.errors import ConfigError, QvlError
+from qvl.opening import OpenedData
 from qvl.schema import VisualizeConfig
 
 if TYPE_CHECKING:
@@ -98,24 +98,17 @@ def _predictions(cfg: Any) -> _Gallery:
 def _rows(cfg: Any) -> _Gallery:
     from qvl.inspection import RowViews, pick_rows, row_layout
 
-    make = partial(build, trusted=list(cfg.trusted_targets))
-    if cfg.data.prepare is not None:
-        make(cfg.data.prepare).prepare()
-    prompts = make(cfg.prompts)
-    context = build_context(cfg, prompts=prompts, augmentation=make(cfg.augmentation))
     if cfg.split not in ("train", "val"):
         raise ConfigError(f"split: {cfg.split!r} is not one of train, val")
     is_val = cfg.split == "val"
-    if is_val:
-        context = replace(context, augmentation=None, training=False)
-    node = cfg.data.val if is_val and cfg.data.val is not None else cfg.data.train
-    dataset = make(node, context=context)
+    data = OpenedData(cfg, augmented=True)
+    dataset = data.val() if is_val else data.train()
     views, told = list(cfg.views), ""
     if "augmented" in views and all(part.augmentation is None for part in dataset.parts):
         views.remove("augmented")
         told = "; nothing augments them" + ("" if is_val else ", see augmentation and augment_prob")
     picks = pick_rows(dataset, lines=cfg.rows, most=cfg.num_samples, seed=cfg.seed)
-    model_view = _model_view(cfg, context.form, prompts) if "model" in views else None
+    model_view = _model_view(cfg, data) if "model" in views else None
     row_views = RowViews(dataset, views=views, draws=cfg.draws, progress=cfg.progress, model_view=model_view)
     first, total = Path(dataset.parts[0].rows.path), sum(len(part.rows) for part in dataset.parts)
     return _Gallery(
@@ -127,17 +120,13 @@ def _rows(cfg: Any) -> _Gallery:
     )
 
 
-def _model_view(cfg: Any, form: Any, prompts: Any) -> Any:
+def _model_view(cfg: Any, data: OpenedData) -> Any:
     """Load what encodes rows for the model; its weights are not needed."""
-    import tempfile
-
-    from qvl.models import resolve_model
     from qvl.training import ModelView, load_encoder
 
-    with tempfile.TemporaryDirectory() as folder:  # for a model that is made anew
-        texts = [prompts.system, prompts.user]
-        path = resolve_model(cfg.model.path, run_folder=Path(folder), prompts=texts, seed=cfg.seed)
-        return ModelView(load_encoder(path, model_type=cfg.model.model_type, form=form))
+    with TemporaryDirectory() as folder:  # for a model that is made anew
+        path = data.model_path(Path(folder))
+        return ModelView(load_encoder(path, model_type=cfg.model.model_type, form=data.context.form))
 
 
 def cli() -> None:

@@ -7,6 +7,7 @@ from qvl.training.pipeline import SwiftTrainer
 from qvl.training.prompt_encoding import training_prompt
 from qvl.training.prompt_view import PromptView, render_view, view_turn
 from qvl.training.restart import earlier_result, write_result
+from qvl.training.result_view import show_result
 from qvl.training.template import load_encoder
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "earlier_result",
     "load_encoder",
     "render_view",
+    "show_result",
     "training_prompt",
     "view_turn",
     "write_result",
