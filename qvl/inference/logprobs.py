@@ -79,18 +79,18 @@ def recording(template: Template) -> Iterator[Recorder]:
         del members["generate"]
 
 
-def token_ends(tokens: Sequence[str], text: str) -> tuple[int, ...]:
+def token_ends(tokens: Sequence[str | None], text: str) -> tuple[int, ...]:
     """Return where each token of a byte-level tokenizer ends in its text; empty if this is not their text.
 
     Args:
-        tokens: As the vocabulary writes them.
+        tokens: As the vocabulary writes them; None for an id that it does not know, which is no text.
         text: What they were decoded to.
 
     Returns:
         Characters of `text` that are complete after each token, so that of the tokens of one character the last has it.
     """
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    pieces = [decoder.decode(_to_bytes(token)) for token in tokens]
+    pieces = [decoder.decode(_to_bytes(token or "")) for token in tokens]
     ends = tuple(accumulate(map(len, pieces)))
     return ends if "".join(pieces) + decoder.decode(b"", final=True) == text else ()
 

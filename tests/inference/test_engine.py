@@ -14,6 +14,7 @@ from PIL import Image
 from qvl.conversation import build_messages
 from qvl.errors import ConfigError
 from qvl.inference import Completion, Engine, VllmEngine, load_model
+from qvl.inference.engine import _completion
 from qvl.models import resolve_model
 
 pytestmark = pytest.mark.swift
@@ -50,6 +51,19 @@ def ask(loaded, batch_size: int, max_new_tokens: int = 24) -> list[Completion]:
     model, template = loaded
     engine = Engine(model, template, pixel_limits=LIMITS, max_new_tokens=max_new_tokens, batch_size=batch_size)
     return list(engine.answers(conversations()))
+
+
+def test_an_answer_with_ids_that_no_token_has_is_read_like_any_other(loaded):
+    """Models have more rows of weights than tokens, and one that has learned little may choose any of them."""
+    _, template = loaded
+    tokenizer = template.tokenizer
+    ids = [*tokenizer.encode("abc"), len(tokenizer) + 1, *tokenizer.encode("图")]
+    message = SimpleNamespace(content=tokenizer.decode(ids))
+    choice = SimpleNamespace(message=message, finish_reason="length", token_ids=ids)
+    usage = SimpleNamespace(prompt_tokens=1, completion_tokens=len(ids))
+    found = _completion(SimpleNamespace(choices=[choice], usage=usage), template, [-0.5] * len(ids))
+    assert found.text == "abc图"
+    assert (len(found.token_ends), found.token_ends[-1]) == (len(ids), 4)
 
 
 def test_answers_of_a_batch_are_those_of_each_alone_with_their_tokens(loaded):

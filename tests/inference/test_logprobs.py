@@ -40,6 +40,10 @@ def test_special_tokens_stand_for_themselves_and_a_cut_character_ends_nothing():
     assert token_ends(as_tokens("a图", [1])[:1] + ["å"], "a\ufffd") == (1, 1)
 
 
+def test_an_id_that_the_vocabulary_does_not_know_is_no_text():
+    assert token_ends(["a", None, "b"], "ab") == (1, 1, 2)
+
+
 def test_tokens_of_another_text_end_nowhere():
     assert token_ends(["a", "b"], "ab ") == ()
     assert token_ends([], "") == ()
