@@ -9,18 +9,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from rich.console import Console
 
 from qvl.build import build
+from qvl.command import given_keys
 from qvl.errors import ConfigError
 
 if TYPE_CHECKING:
     from qvl.data import Contract
     from qvl.inference import AnswerFile, Answers, Unit
 
-__all__ = ["Weights", "answer", "find_weights", "given_keys"]
+__all__ = ["Weights", "answer", "find_weights"]
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,6 @@ class Weights:
     path: str
     adapter: str | None
     contract: Contract
-
-
-def given_keys() -> set[str]:
-    """Return the first parts of the keys that the command line gives."""
-    return {text.lstrip("+~").partition("=")[0].partition(".")[0] for text in HydraConfig.get().overrides.task}
 
 
 def answer(cfg: Any, weights: Weights, units: Sequence[Unit], *, out: Path) -> Counter[str]:

@@ -37,7 +37,7 @@ from qvl.schema import (
     tell,
 )
 
-__all__ = ["check_job", "compose", "run", "tidy"]
+__all__ = ["check_job", "compose", "given_keys", "run", "tidy"]
 
 APPENDED = ("recipe", "debug", "hparams_search")
 """Groups that are no part of the defaults list; a later one wins over an earlier one."""
@@ -194,6 +194,11 @@ def _folders(added: Path | None) -> list[Path]:
     if not added.is_dir():
         raise ConfigError(f"command line: --config-dir {added}: there is no such folder")
     return [config_dir(), added.resolve()]
+
+
+def given_keys() -> set[str]:
+    """Return the first parts of the keys that the command line of this process gives, such as `model`."""
+    return {_key(text).partition(".")[0] for text in HydraConfig.get().overrides.task}
 
 
 def _key(override: str) -> str:

@@ -9,10 +9,14 @@ QvlError
 
 from __future__ import annotations
 
-__all__ = ["PREEMPTED", "CheckpointError", "ConfigError", "HealthError", "QvlError", "RecordError"]
+from collections.abc import Sequence
+
+__all__ = ["PREEMPTED", "CheckpointError", "ConfigError", "HealthError", "QvlError", "RecordError", "listed"]
 
 PREEMPTED = 75
 """Exit code of a run that was asked to stop and did: the same command goes on with it (75 is EX_TEMPFAIL)."""
+
+_MOST = 20
 
 
 class QvlError(Exception):
@@ -33,3 +37,11 @@ class HealthError(QvlError):
 
 class CheckpointError(QvlError):
     """A checkpoint cannot be trusted."""
+
+
+def listed(problems: Sequence[str]) -> str:
+    """Return a line for each of the first 20 problems; the last one says how many more there are."""
+    shown, more = list(problems[:_MOST]), len(problems) - _MOST
+    if more > 0:
+        shown[-1] = f"{shown[-1]}; and {more} more"
+    return "\n".join(shown)

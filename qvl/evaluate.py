@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from qvl.answering import answer, find_weights, given_keys
-from qvl.command import run
-from qvl.errors import ConfigError, QvlError
+from qvl.answering import answer, find_weights
+from qvl.command import given_keys, run
+from qvl.errors import ConfigError, QvlError, listed
 from qvl.schema import EvaluateConfig
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ def main(cfg: Any) -> None:
 
 def _check_keys(cfg: Any) -> None:
     """Refuse a command that does not say what to score, or says it twice."""
-    given = given_keys()
     if cfg.predictions is not None:
-        if strange := sorted(given.intersection(_ONLY_TO_ASK)):
+        if strange := sorted(given_keys().intersection(_ONLY_TO_ASK)):
             raise ConfigError(f"predictions: {', '.join(strange)} is for asking a model; leave it or predictions out")
         return
     missing = [key for key in ("model", "pictures", "out") if (cfg.model.path if key == "model" else cfg[key]) is None]
@@ -113,8 +112,6 @@ def _answered(cfg: Any, folder: Path) -> Path:
 
 def _check_truth(units: Sequence[Unit], mode: str) -> None:
     """Refuse rows that say nothing to compare an answer with, before they are asked about."""
-    from qvl.evaluation import listed
-
     field = "summary" if mode == "summary" else "objects"
     bare = [unit.source for unit in units if (unit.summary if mode == "summary" else unit.truth) is None]
     if bare:

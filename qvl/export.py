@@ -9,12 +9,10 @@ from typing import Any
 from rich.console import Console
 
 from qvl.command import run
-from qvl.errors import ConfigError, HealthError, RecordError
+from qvl.errors import ConfigError, HealthError, RecordError, listed
 from qvl.schema import ExportConfig
 
 __all__ = ["cli", "main"]
-
-_SHOWN = 20
 
 
 def main(cfg: Any) -> None:
@@ -98,7 +96,7 @@ def _turns(cfg: Any, contract: Any) -> list[Any]:
         shuffle=False,
     )
     if fatal := [finding for finding in dataset.check(images="decode") if finding.fatal]:
-        raise RecordError("\n".join(str(finding) for finding in fatal[:_SHOWN]))
+        raise RecordError(listed([str(finding) for finding in fatal]))
     return [dataset[number] for number in range(len(dataset))]
 
 
@@ -131,8 +129,7 @@ def _compare(contract: Any, turns: Sequence[Any], *, trained: str, used: str) ->
         found += compare_prompts(ways, where=", ".join(str(record.source) for record in turn.records))
         levels = max(levels, resize_difference(processor, messages, contract.form))
     if found:
-        more = [f"... and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
-        raise HealthError("\n".join([*(str(item) for item in found[:_SHOWN]), *more]))
+        raise HealthError(listed([str(item) for item in found]))
     return (
         f"{len(turns)} user turns: text, tokens and pixels are the same bytes in training, in inference and with "
         f"transformers alone; a processor that resizes by itself makes pixels differ by at most {levels:.0f} of 255"

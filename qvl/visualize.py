@@ -8,10 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
-from qvl.command import run
+from qvl.command import given_keys, run
 from qvl.errors import ConfigError, QvlError
 from qvl.opening import OpenedData
 from qvl.schema import VisualizeConfig
@@ -80,8 +79,7 @@ def _predictions(cfg: Any) -> _Gallery:
     from qvl.evaluation import read_predictions
     from qvl.visualization import judge, prediction_cards, prediction_layout
 
-    given = {text.lstrip("+~").partition("=")[0].partition(".")[0] for text in HydraConfig.get().overrides.task}
-    if strange := sorted(given.intersection(_OF_ROWS)):
+    if strange := sorted(given_keys().intersection(_OF_ROWS)):
         raise ConfigError(f"predictions: {', '.join(strange)} is about rows; leave it or predictions out")
     path = Path(cfg.predictions)
     report = judge(read_predictions(path), threshold=cfg.threshold, line_tolerance=cfg.line_tolerance)

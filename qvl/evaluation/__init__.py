@@ -5,7 +5,6 @@ from __future__ import annotations
 from qvl.evaluation.aligning import align_pictures
 from qvl.evaluation.console import show
 from qvl.evaluation.folder import check_folder, open_folder, write_figures
-from qvl.evaluation.listing import listed
 from qvl.evaluation.prediction import Prediction, make_prediction, read_predictions
 from qvl.evaluation.results import Evaluation, Settings, evaluate_predictions
 from qvl.evaluation.scoring import Scores, answer_of, score_predictions, score_summaries
@@ -27,7 +26,6 @@ __all__ = [
     "evaluate_predictions",
     "failure_table",
     "find_writer",
-    "listed",
     "make_prediction",
     "match_truth",
     "open_folder",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from qvl.errors import ConfigError
-from qvl.evaluation.listing import listed
+from qvl.errors import ConfigError, listed
 from qvl.evaluation.pictures import Row, choose_name, find_strangers, find_twice
 from qvl.evaluation.prediction import Prediction
 

@@ -40,7 +40,7 @@ def score_table(evaluation: Evaluation) -> Table:
         rows = [[label_of(name), _number(figures[name]), _range(evaluation.intervals.get(name))] for name in names]
         return Table("scores", ["score", "value", interval], rows)
     theirs = evaluation.other.as_dict()
-    rows = [[label_of(name), _number(figures[name]), *_compared(evaluation, name, theirs)] for name in names]
+    rows = [[label_of(name), _number(figures[name]), *_compared(evaluation, name, figures, theirs)] for name in names]
     return Table("scores", ["score", "this", "other", "difference", interval, "p"], rows)
 
 
@@ -80,12 +80,11 @@ def category_tables(evaluation: Evaluation) -> list[Table]:
     return found
 
 
-def _compared(evaluation: Evaluation, name: str, theirs: dict[str, float]) -> list[str]:
+def _compared(evaluation: Evaluation, name: str, mine: dict[str, float], theirs: dict[str, float]) -> list[str]:
     other = _number(theirs[name]) if name in theirs else "-"
     comparison = evaluation.comparisons.get(name)
     if comparison is None:
-        mine = evaluation.scores.as_dict()[name]
-        return [other, f"{mine - theirs[name]:+.3f}" if name in theirs else "-", "", ""]
+        return [other, f"{mine[name] - theirs[name]:+.3f}" if name in theirs else "-", "", ""]
     low, high = comparison.interval
     return [other, f"{comparison.difference:+.3f}", f"{low:+.3f} to {high:+.3f}", _chance(comparison.p_value)]
 

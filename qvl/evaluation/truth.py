@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qvl.conversation import norm1000, text_objects
-from qvl.errors import ConfigError, RecordError
-from qvl.evaluation.listing import listed
+from qvl.errors import ConfigError, RecordError, listed
 from qvl.evaluation.pictures import Row, choose_name, find_strangers, find_twice
 from qvl.evaluation.prediction import Prediction
 from qvl.records import JsonlFile, Source, image_path, record_as, validate_as

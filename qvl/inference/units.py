@@ -9,15 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qvl.errors import RecordError
+from qvl.errors import RecordError, listed
 from qvl.records import JsonlFile, Record, Source, image_path, make_record, shorten, validate_row
 
 __all__ = ["SUFFIXES", "Unit", "find_units"]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Endings of the pictures that are looked for in folders, in any case."""
-
-_MOST_TOLD = 20
 
 _log = logging.getLogger(__name__)
 
@@ -144,8 +142,7 @@ def _rows(path: Path, allowed_roots: Sequence[str]) -> list[Unit]:
         else:
             units.append(_unit(value, source, root, roots))
     if problems:
-        more = len(problems) - _MOST_TOLD
-        raise RecordError("\n".join([*problems[:_MOST_TOLD], *([f"and {more} more"] if more > 0 else [])]))
+        raise RecordError(listed(problems))
     return units
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qvl.evaluation import Evaluation, Prediction, listed, score_table, tell_counts, tell_differences, tell_files
+from qvl.errors import listed
+from qvl.evaluation import Evaluation, Prediction, score_table, tell_counts, tell_differences, tell_files
 from qvl.visualization.judging import judge
 from qvl.visualization.markup import escape, table
 from qvl.visualization.page import evaluation_page

@@ -13,7 +13,6 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from unittest import mock
 
 import numpy as np
 from metrics_cost import draw, time_reference
+from side_by_side import time_cases
 
 from qvl.conversation import build_messages
 from qvl.data import DemoScenes
@@ -33,14 +33,9 @@ GRID = 1000
 
 
 def medians(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each case."""
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(rounds):
-        for name, case in cases.items():
-            start = time.perf_counter()
-            case()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    """Return the median CPU seconds of each case."""
+    timed = time_cases({name: lambda _, case=case: case() for name, case in cases.items()}, rounds=rounds)
+    return {name: statistics.median(values) for name, values in timed.items()}
 
 
 def write_predictions(path: Path, truth: np.ndarray, predicted: np.ndarray, num_pictures: int) -> Path:
