@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qvl.callbacks.preemption import EvaluationCut, Preemption
     from qvl.callbacks.profiler import TorchProfiler
     from qvl.callbacks.progress import ProgressBar, ProgressFile
+    from qvl.callbacks.ranks import RanksAgree
 
 __all__ = [
     "AnswerSteps",
@@ -23,6 +24,7 @@ __all__ = [
     "Preemption",
     "ProgressBar",
     "ProgressFile",
+    "RanksAgree",
     "RowCount",
     "TorchProfiler",
     "show_pictures",
@@ -37,6 +39,7 @@ _HOMES = {
     "Preemption": "preemption",
     "ProgressBar": "progress",
     "ProgressFile": "progress",
+    "RanksAgree": "ranks",
     "RowCount": "account",
     "TorchProfiler": "profiler",
     "show_pictures": "answers",

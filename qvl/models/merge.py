@@ -110,7 +110,7 @@ def merge_adapter(
     target = _dtype_of(base) if dtype == "auto" else dtype
     merged.generation_config = kept
     with _quiet():
-        merged.to(getattr(torch, target)).save_pretrained(out)
+        _in_type(merged, getattr(torch, target)).save_pretrained(out)
         del merged, adapted, plain
         again = AutoModelForImageTextToText.from_pretrained(out, dtype=torch.float32, trust_remote_code=False).eval()
     written = _largest_difference(before, _logits(again, probes))
@@ -138,6 +138,13 @@ def _largest_difference(one: Sequence[Any], two: Sequence[Any]) -> float:
     """Return the largest difference, as a share of the largest logit."""
     most = max(float((first - second).abs().max()) for first, second in zip(one, two, strict=True))
     return most / max(float(item.abs().max()) for item in one)
+
+
+def _in_type(model: Any, dtype: Any) -> Any:
+    """Return the model in a type that all parts of its configuration name: servers read that of the language model."""
+    for name in model.config.sub_configs:
+        getattr(model.config, name).dtype = dtype
+    return model.to(dtype)
 
 
 def _untie(model: Any) -> None:

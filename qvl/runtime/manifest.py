@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -20,6 +21,7 @@ __all__ = [
     "DataDigest",
     "GitState",
     "RunManifest",
+    "add_to_manifest",
     "collect_manifest",
     "data_digest",
     "git_state",
@@ -128,6 +130,13 @@ def write_manifest(folder: Path, manifest: RunManifest, *, environ: Mapping[str,
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / CONFIG_NAME, redact_yaml(config, values))
     write_json(folder / MANIFEST_NAME, facts)
+
+
+def add_to_manifest(folder: Path, name: str, value: object) -> None:
+    """Write one more fact into the `run_manifest.json` of a run folder; only one rank may do so."""
+    path = folder / MANIFEST_NAME
+    facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    write_json(path, {**facts, name: value})
 
 
 def data_digest(path: Path, *, rows: int) -> DataDigest:

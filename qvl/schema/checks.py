@@ -64,6 +64,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "form.min_pixels": (1, INFINITE),
     "form.side_factor": (1, INFINITE),
     "health.every_n": (0, INFINITE),
+    "health.ranks_every_n": (0, INFINITE),
     "images_per_turn": (1, INFINITE),
     "level": (0.5, 0.9999),
     "limit": (1, INFINITE),
@@ -239,6 +240,9 @@ def _run(cfg: DictConfig) -> Iterator[Problem]:
 def _model(cfg: DictConfig) -> Iterator[Problem]:
     if cfg.model.min_pixels > cfg.model.max_pixels:
         yield Problem("model.min_pixels", f"{cfg.model.min_pixels} is more than max_pixels, {cfg.model.max_pixels}")
+    if cfg.training.bf16 is False and cfg.model.torch_dtype == "bfloat16":
+        message = "false needs model.torch_dtype=float32: trained weights are float32, and products need one type"
+        yield Problem("training.bf16", message)
 
 
 def _tuner(cfg: DictConfig) -> Iterator[Problem]:

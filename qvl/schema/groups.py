@@ -136,9 +136,10 @@ class EvaluationConfig:
 
 @dataclass
 class HealthConfig:
-    """Group `health`: how often encoded samples are checked."""
+    """Group `health`: how often encoded samples and the weights of the processes are checked."""
 
     every_n: int = MISSING
+    ranks_every_n: int = MISSING
 
 
 @dataclass

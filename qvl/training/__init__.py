@@ -7,7 +7,7 @@ from qvl.training.pipeline import SwiftTrainer
 from qvl.training.prompt_encoding import training_prompt
 from qvl.training.prompt_view import PromptView, render_view, view_turn
 from qvl.training.restart import earlier_result, write_result
-from qvl.training.result_view import show_result
+from qvl.training.run_view import show_result
 from qvl.training.template import load_encoder
 
 __all__ = [

@@ -104,6 +104,7 @@ def _fixed_values(job: TrainingJob) -> dict[str, object]:
         "truncation_strategy": "delete",  # "raise" inside encode; rows are checked before
         "train_dataloader_shuffle": False,  # the data set has the order of the epoch
         "dataloader_persistent_workers": False,  # they would change the random state of a resumed run
+        "ddp_find_unused_parameters": False,  # every weight takes part in every step, see `reach_all_weights`
         "disable_tqdm": True,
         "check_model": False,
         "use_hf": True,  # an id in model.path is one of the Hugging Face hub

@@ -6,15 +6,18 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from qvl.errors import HealthError
+from qvl.errors import ConfigError, HealthError
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.utils.hooks import RemovableHandle
 
-__all__ = ["check_trainable", "expected_trainable"]
+__all__ = ["check_sources", "check_trainable", "cut_frozen_tower", "expected_trainable", "reach_all_weights"]
 
-_ALIGNER = ("model.visual.merger.", "model.visual.deepstack_merger_list.")
-_VIT = "model.visual."
+_VISUAL = "visual."
+_MERGERS = ("merger.", "deepstack_merger_list.")
+_VIT = f"model.{_VISUAL}"
+_ALIGNER = tuple(f"{_VIT}{name}" for name in _MERGERS)
 _LORA_PARTS = ("lora_A.default.weight", "lora_B.default.weight")
 _DORA_PART = "lora_magnitude_vector.default.weight"
 
@@ -62,6 +65,83 @@ def check_trainable(model: nn.Module, expected: set[str]) -> None:
         f"  not trained, but asked for: {_listing(expected - actual)}\n"
         f"  trained, but not asked for: {_listing(actual - expected)}"
     )
+
+
+def check_sources(model: nn.Module, modes: Mapping[str, str]) -> None:
+    """Make sure that every source trains something.
+
+    Args:
+        model: The prepared model.
+        modes: Kind of the conversations of each source, by its name.
+
+    Raises:
+        ConfigError: Only pictures reach what is trained, and a source has none.
+    """
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    texts = [name for name, mode in modes.items() if mode == "chat"]
+    if texts and all(_VISUAL in name for name in trained):
+        raise ConfigError(
+            f"data.train: {', '.join(texts)}: rows without pictures train nothing here, because only vision encoder "
+            f"or aligner are trained; leave the source out, or choose tuner=llm_lora"
+        )
+
+
+def cut_frozen_tower(model: nn.Module) -> RemovableHandle | None:
+    """Let a vision encoder of which nothing is trained run forward once and backward never.
+
+    Checkpointing makes the output of the patch embedding ask for a gradient, so that blocks are computed twice and
+    gradients flow through all of them to a frozen embedding. Gradients of the aligner do not change by a bit.
+
+    Args:
+        model: Qwen3-VL ready to be trained; hooks that are registered later would undo this.
+
+    Returns:
+        The handle that undoes it; None if something in the encoder is trained.
+
+    Raises:
+        ValueError: The model has no patch embedding, or several.
+    """
+    name, embedding = patch_embedding(model)
+    tower = name.removesuffix("patch_embed")
+    trained = [other for other, value in model.named_parameters() if value.requires_grad and other.startswith(tower)]
+    if any(not other.removeprefix(tower).startswith(_MERGERS) for other in trained):
+        return None
+    return embedding.register_forward_hook(lambda module, inputs, output: output.detach())
+
+
+def reach_all_weights(model: nn.Module) -> None:
+    """Let batches without pictures reach the weights that only pictures need, with a gradient of zero.
+
+    Processes add up the gradient of a weight only where the last micro step of an optimiser step reaches it. Without
+    this, each would go on with its own gradients of the micro steps before, and a model of its own.
+
+    Args:
+        model: Qwen3-VL ready to be trained, with or without an adapter.
+    """
+    only_pictures = [value for name, value in model.named_parameters() if value.requires_grad and _VISUAL in name]
+    lacks_pictures = [False]
+
+    def look(module: nn.Module, args: object, inputs: Mapping[str, object]) -> None:
+        lacks_pictures[0] = module.training and inputs.get("pixel_values") is None
+
+    def add_nothing(module: nn.Module, args: object, embedded: Any) -> Any:
+        return embedded + sum(value.sum() * 0.0 for value in only_pictures) if lacks_pictures[0] else embedded
+
+    if only_pictures:
+        model.register_forward_pre_hook(look, with_kwargs=True)
+        model.get_input_embeddings().register_forward_hook(add_nothing)
+
+
+def patch_embedding(model: nn.Module) -> tuple[str, nn.Module]:
+    """Return the name and the module that cuts pictures into patches, of a model with or without adapters and wrappers.
+
+    Raises:
+        ValueError: There is none, or several.
+    """
+    found = [(name, module) for name, module in model.named_modules() if name.endswith(f"{_VISUAL}patch_embed")]
+    if len(found) != 1:
+        raise ValueError(f"{type(model).__name__}: expected one module visual.patch_embed, got {len(found)}")
+    return found[0]
 
 
 def _component(name: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from qvl.conversation import Message
+from qvl.training.freezing import patch_embedding
 
 if TYPE_CHECKING:
     import torch
@@ -209,10 +210,7 @@ def normalise_on_device(model: nn.Module, processor: Qwen2VLImageProcessor) -> R
     Raises:
         ValueError: The model has no patch embedding, or several.
     """
-    found = [module for name, module in model.named_modules() if name.endswith("visual.patch_embed")]
-    if len(found) != 1:
-        raise ValueError(f"{type(model).__name__}: expected one module visual.patch_embed, got {len(found)}")
-    return found[0].register_forward_pre_hook(Normalisation(processor))
+    return patch_embedding(model)[1].register_forward_pre_hook(Normalisation(processor))
 
 
 def has_raw_form(processor: Qwen2VLImageProcessor) -> bool:

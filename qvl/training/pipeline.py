@@ -11,19 +11,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from qvl.data import Contract, model_digest
 from qvl.errors import CheckpointError, HealthError
 from qvl.runtime.checkpoint import discard_staging, list_checkpoints
 from qvl.runtime.distributed import gathered, rank_from_environment
 from qvl.runtime.files import write_text
+from qvl.runtime.manifest import add_to_manifest
 from qvl.training.arguments import sft_arguments
 from qvl.training.conversation_dump import dump_turn
 from qvl.training.encoding import ConversationEncoder, EncodedDataset
-from qvl.training.freezing import check_trainable, expected_trainable
+from qvl.training.freezing import check_sources, check_trainable, expected_trainable, reach_all_weights
 from qvl.training.job import Evaluate, TrainingJob, TrainingResult
 from qvl.training.lengths import check_lengths
 from qvl.training.patches import has_raw_form, normalise_on_device
+from qvl.training.precision import TrainedWeights
 from qvl.training.preload import quiet_upstream
+from qvl.training.run_view import RunStart, adapted_share, show_start
 from qvl.training.sampling import Machine, TurnBatches
 from qvl.training.scoring import ScoringTrainer
 from qvl.training.template import distrust_remote_code
@@ -153,7 +158,10 @@ class QvlSft(_Upstream):
         train, val = self._prepare_dataset()
         self.args.save_args()
         model = self.prepare_model(self.args, self.model, template=self.template, train_dataset=train)
+        check_sources(model, {part.name: part.builder.mode for part in self.job.train.parts})
         self.model = model
+        weights = TrainedWeights(model, sharded=bool(self.args.deepspeed))
+        reach_all_weights(model)
         normalise_on_device(model, self.template.processor.image_processor)
         trainer_class = type(
             "QvlTrainer", (SealedTrainer, ScoringTrainer, TrainerFactory.get_trainer_cls(self.args)), {}
@@ -166,8 +174,32 @@ class QvlSft(_Upstream):
             eval_dataset=val,
         )
         trainer.batches = self.batches
+        trainer.weights = weights
+        if rank_from_environment().is_main:
+            self._tell(trainer)
         trainer.contract = self._contract()
         return self.train(trainer)
+
+    def _tell(self, trainer: Any) -> None:
+        """Show what is about to be trained and write it into the manifest."""
+        values, batches = list(trainer.model.parameters()), self.batches
+        start = RunStart(
+            model=self.job.contract.base_model if self.job.contract else self.job.model["path"],
+            attention=self.model.config._attn_implementation,
+            parameters=sum(value.numel() for value in values),
+            trained=sum(value.numel() for value in values if value.requires_grad),
+            adapted=adapted_share(trainer.model),
+            precision=trainer.weights.precision(products="bfloat16" if self.args.bf16 else "float32"),
+            device=_device_name(),
+            processes=batches.machine.world_size,
+            rows={part.name: len(part.rows) for part in self.job.train.parts},
+            turns=sum(self.job.train.turns_of_parts()),
+            effective_batch=batches.batch_size * batches.machine.world_size * batches.accumulation,
+            accumulation=batches.accumulation,
+            steps=batches.total_steps,
+        )
+        add_to_manifest(self.job.output_dir, "training", start.as_dict())
+        show_start(start, folder=self.job.output_dir, console=Console())
 
     def _contract(self) -> Contract | None:
         """Return the contract of the job with the digest of the model that is trained, in the first process."""
@@ -199,7 +231,7 @@ class QvlSft(_Upstream):
         )
 
     def _add_callbacks(self, trainer: Any, bar: ProgressBar) -> None:
-        from qvl.callbacks import AnswerSteps, CallAtBegin, EpochAccount, EpochToDataset, ProgressFile
+        from qvl.callbacks import AnswerSteps, CallAtBegin, EpochAccount, EpochToDataset, ProgressFile, RanksAgree
 
         run, resumed = self.job.output_dir, self.args.resume_from_checkpoint
         trainer.ask = self.evaluate
@@ -211,7 +243,13 @@ class QvlSft(_Upstream):
         )
         begin = CallAtBegin(lambda: self._begin(trainer))
         ours = (trainer.preemption, EpochToDataset(self.job.train), trainer.account, begin, bar, trainer.answer_steps)
-        for callback in (*ours, ProgressFile(run / "progress.json"), *self.job.callbacks):
+        every = 0 if _shards_weights(self.job) else self.job.config["health"]["ranks_every_n"]
+        for callback in (
+            *ours,
+            RanksAgree(every=every),
+            ProgressFile(run / "progress.json"),
+            *self.job.callbacks,
+        ):
             trainer.add_callback(callback)
 
     def _begin(self, trainer: Any) -> None:
@@ -240,6 +278,12 @@ class QvlSft(_Upstream):
         return {}
 
 
+def _shards_weights(job: TrainingJob) -> bool:
+    """Return whether each process holds a part of the weights only."""
+    config = job.config["deepspeed"]["config"]
+    return config is not None and config["zero_optimization"]["stage"] == 3
+
+
 def _agreed_checkpoint(job: TrainingJob) -> Path | None:
     """Return the checkpoint to go on from: the first process looks for it and verifies it, the others are told.
 
@@ -256,6 +300,12 @@ def _agreed_checkpoint(job: TrainingJob) -> Path | None:
     if error is not None:
         raise error
     return found
+
+
+def _device_name() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
 def _scores_before(resumed: Path, run: Path) -> Mapping[str, float]:

@@ -109,7 +109,8 @@ class ScoringTrainer(_Upstream):
 
         model, step = self.accelerator.unwrap_model(self.model), self.state.global_step
         between = partial(self.preemption.cut_evaluation, self.state)
-        answered = self.ask(model, self.template, name=name, between=between)
+        with self.accelerator.autocast():  # trained weights may be float32 among others in bfloat16
+            answered = self.ask(model, self.template, name=name, between=between)
         show_pictures(self.callback_handler.callbacks, answered.pictures, step=step)
         metrics = {f"{_PREFIX}{key}": value for key, value in answered.scores.items()}
         if metrics:

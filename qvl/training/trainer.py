@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from qvl.data import Contract, write_contract
 from qvl.errors import HealthError
 from qvl.runtime.checkpoint import checkpoint_folder, publish, rotate, staging_folder
+from qvl.training.freezing import cut_frozen_tower
+from qvl.training.precision import TrainedWeights
 from qvl.training.sampling import TurnBatches
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ class SealedTrainer(_Upstream):
 
     contract: Contract | None = None
     """What the model is trained to be asked; written into every checkpoint."""
+
+    weights: TrainedWeights
+    """What is trained, set before training."""
 
     num_rows = 0
     """Rows trained on by this process since the start of the epoch."""
@@ -134,6 +139,22 @@ class SealedTrainer(_Upstream):
         """Let upstream write into the staging folder while a checkpoint is made."""
         return str(self._staging) if self._staging else str(super()._get_output_dir(trial))
 
+    def _prepare_gradient_checkpointing(self, model: nn.Module) -> None:
+        """Prepare it, then cut off the frozen vision encoder: upstream's hooks ask for gradients of its input."""
+        super()._prepare_gradient_checkpointing(model)
+        cut_frozen_tower(model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Load them, and the float32 weights that they belong to."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            self.weights.read(Path(checkpoint))
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save weights in the type that the model was loaded in."""
+        super()._save(output_dir, self.weights.as_saved(state_dict))
+        self.weights.name_type(Path(output_dir or self.args.output_dir))
+
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """Write all pieces beside the run's checkpoints, then seal and rename them on the first process."""
         run, step = Path(self.args.output_dir), self.state.global_step
@@ -158,6 +179,8 @@ class SealedTrainer(_Upstream):
             whole = staging / final.name
             self.state.save_to_json(str(whole / "trainer_state.json"))
             rows.write(whole)
+            if not self.args.save_only_model or self.preemption.agreed:
+                self.weights.write(whole)
             if self.contract is not None:
                 write_contract(whole, self.contract)
             publish(whole, final)

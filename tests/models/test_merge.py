@@ -39,7 +39,8 @@ def test_dora_is_merged_too_and_half_precision_is_told(make_adapter, tmp_path, p
     make_adapter(tmp_path / "adapter", dora=True)
     report = merge(tmp_path / "adapter", tmp_path / "out", probes, dtype="bfloat16", contract=make_contract())
     assert report.difference <= 1e-5 < report.written_difference < 0.1
-    assert json.loads((tmp_path / "out/config.json").read_text())["dtype"] == "bfloat16"
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert [part["dtype"] for part in (config, config["text_config"], config["vision_config"])] == ["bfloat16"] * 3
 
 
 def test_a_difference_over_the_tolerance_is_refused(adapter_run, tmp_path, probes, make_contract):

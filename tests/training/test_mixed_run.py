@@ -54,6 +54,7 @@ def mixed_run(request, forked, tmp_path_factory, demo_folder, tiny_folder):
         "training.max_steps=-1",
         "training.num_train_epochs=2",
         "training.dataloader_num_workers=2",
+        "health.ranks_every_n=1",  # a step that ends with a batch of chat once left each process with its own aligner
         "evaluation.num_samples=0",
     ]
     done = forked(*command, cwd=folder)

@@ -1,0 +1,131 @@
+"""How a run begins and ends: what trains on what, then scores before and after, and the commands that come next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from qvl.metrics import HEADLINE, label_of
+from qvl.training.job import TrainingResult
+from qvl.training.precision import Precision
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["RunStart", "adapted_share", "show_result", "show_start"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """What a run trains, known before its first step.
+
+    Attributes:
+        model: Where the weights come from.
+        attention: Implementation of attention.
+        parameters: Numbers in the model, adapters included.
+        trained: Numbers of them that the optimiser changes.
+        adapted: Share, 0 to 1, of the weights of the model that adapters stand beside; None without adapters.
+        precision: Types of the numbers.
+        device: Of the first process.
+        processes: How many train together.
+        rows: Rows in use of each source.
+        turns: User turns of one epoch.
+        effective_batch: User turns of one optimiser step.
+        accumulation: Micro steps of one optimiser step.
+        steps: Optimiser steps of the run.
+    """
+
+    model: str
+    attention: str
+    parameters: int
+    trained: int
+    adapted: float | None
+    precision: Precision
+    device: str
+    processes: int
+    rows: Mapping[str, int]
+    turns: int
+    effective_batch: int
+    accumulation: int
+    steps: int
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the values for a JSON file."""
+        return asdict(self)
+
+
+def adapted_share(model: nn.Module) -> float | None:
+    """Return the share of the weights of a model that adapters stand beside; None if there are no adapters."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    if not layers:
+        return None
+    beside = sum(layer.get_base_layer().weight.numel() for layer in layers)
+    own = ("lora_", "modules_to_save")
+    whole = sum(value.numel() for name, value in model.named_parameters() if not any(part in name for part in own))
+    return float(beside / whole)
+
+
+def show_start(start: RunStart, *, folder: Path, console: Console) -> None:
+    """Print what a run trains on what.
+
+    Args:
+        start: What is known of it.
+        folder: Of the run.
+        console: Where it is printed.
+    """
+    numbers = start.precision
+    share = f" ({100 * start.trained / start.parameters:.3g} %)"
+    rows = {
+        "model": f"{start.model}, {_count(start.parameters)} parameters, attention {start.attention}",
+        "trained": f"{_count(start.trained)} parameters{share}"
+        + (f", adapters beside {100 * start.adapted:.3g} % of the weights" if start.adapted is not None else ""),
+        "numbers": f"trained {numbers.trained}, optimizer {numbers.optimizer}, frozen weights {numbers.weights}, "
+        f"products {numbers.products}, saved {numbers.saved}",
+        "device": f"{start.device}, {start.processes} process{'es' if start.processes > 1 else ''}",
+        "rows": ", ".join(f"{name} {count}" for name, count in start.rows.items()) + f"; {start.turns} turns an epoch",
+        "steps": f"{start.steps} of {start.effective_batch} turns, {start.accumulation} micro steps each",
+        "run folder": str(folder),
+    }
+    table = Table(title="training", show_header=False)
+    for name, text in rows.items():
+        table.add_row(name, text)
+    console.print(table)
+
+
+def _count(number: int) -> str:
+    """Return a number of parameters in the unit that people use."""
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return str(number)
+
+
+def show_result(folder: Path, result: TrainingResult, *, console: Console) -> None:
+    """Print the scores of a run as a table, and what to do next.
+
+    Args:
+        folder: Of the run.
+        result: What it left behind.
+        console: Where it is printed.
+    """
+    table = Table(title=f"held-out scores after {result.global_step} steps")
+    for column in ("", "before", "after"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name in HEADLINE:
+        values = [metrics.get(name) for metrics in (result.before, result.after)]
+        if name == "loss" or any(value is not None for value in values):  # chat has no answers to score
+            table.add_row(label_of(name), *("-" if value is None else f"{value:.3f}" for value in values))
+    console.print(table)
+    console.print(f"run folder   {folder}", soft_wrap=True)
+    console.print(f"checkpoint   {result.best_checkpoint or result.checkpoint or 'none was saved'}", soft_wrap=True)
+    predictions = folder / "predictions_after.jsonl"
+    if predictions.exists():
+        console.print(f"look at it   python -m qvl.visualize predictions={predictions}", soft_wrap=True)
+        console.print(f"how sure     python -m qvl.evaluate predictions={predictions}", soft_wrap=True)
