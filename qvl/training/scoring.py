@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qvl.errors import ConfigError
 from qvl.training.job import Evaluate
+from qvl.training.precision import TrainedWeights
 
 if TYPE_CHECKING:
     from swift.trainers import Seq2SeqTrainer as _Upstream
@@ -44,6 +46,8 @@ class ScoringTrainer(_Upstream):
     control: Any
 
     preemption: Preemption
+
+    weights: TrainedWeights
 
     _name: str | None = None
     """Of the evaluation that `score` does."""
@@ -109,7 +113,7 @@ class ScoringTrainer(_Upstream):
 
         model, step = self.accelerator.unwrap_model(self.model), self.state.global_step
         between = partial(self.preemption.cut_evaluation, self.state)
-        with self.accelerator.autocast():  # trained weights may be float32 among others in bfloat16
+        with self.accelerator.autocast() if self.weights.are_widened else nullcontext():  # float32 among bfloat16
             answered = self.ask(model, self.template, name=name, between=between)
         show_pictures(self.callback_handler.callbacks, answered.pictures, step=step)
         metrics = {f"{_PREFIX}{key}": value for key, value in answered.scores.items()}

@@ -178,6 +178,7 @@ def test_a_small_step_moves_trained_numbers_and_a_resumed_run_goes_on_with_the_s
 
     tiny = ("training.aligner_lr=1e-6", "training.warmup_ratio=0", "training.max_steps=2", "training.save_steps=1")
     saving = ("training.save_strategy=steps", "training.save_total_limit=null")
+    saving += ("evaluation.num_samples=1", "evaluation.max_new_tokens=4")  # answers with weights of two types
     out = learn(forked, tmp_path, "bfloat16", demo_folder, *tiny, *saving)
     base = load_file(f"{resolve_model('qvl://tiny', run_folder=tmp_path, prompts=(), seed=0)}/model.safetensors")
     first = load_file(out / "checkpoint-1" / MASTERS_NAME)

@@ -39,6 +39,7 @@ class Trainer(ScoringTrainer, Upstream):
         self.args = SimpleNamespace(output_dir=str(folder), metric_for_best_model=metric)
         self.state = SimpleNamespace(global_step=0, max_steps=9)
         self.accelerator = SimpleNamespace(unwrap_model=lambda model: model)
+        self.weights = SimpleNamespace(are_widened=False)
         self.callback_handler = SimpleNamespace(callbacks=[])
         self.preemption = SimpleNamespace(cut_evaluation=lambda state: None)
         self.model = self.template = None
