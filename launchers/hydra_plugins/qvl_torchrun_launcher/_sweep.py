@@ -15,20 +15,14 @@ from typing import Any
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.qvl_torchrun_launcher._attempt import make_command
-from hydra_plugins.qvl_torchrun_launcher._devices import (
-    VISIBLE,
-    DeviceLocks,
-    Slot,
-    find_devices,
-    make_slots,
-    physical_names,
-)
+from hydra_plugins.qvl_torchrun_launcher._devices import find_devices
 from hydra_plugins.qvl_torchrun_launcher._environment import available_cpus, threads_per_process
 from hydra_plugins.qvl_torchrun_launcher._errors import JobFailure, LauncherError
 from hydra_plugins.qvl_torchrun_launcher._export import export_for_schedulers
 from hydra_plugins.qvl_torchrun_launcher._guard import Guard
 from hydra_plugins.qvl_torchrun_launcher._in_process import run_here, runs_here
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job, Task, compose_jobs, find_task, initial_status
+from hydra_plugins.qvl_torchrun_launcher._locks import DeviceLocks
 from hydra_plugins.qvl_torchrun_launcher._order import longest_first
 from hydra_plugins.qvl_torchrun_launcher._preflight import (
     check_jobs,
@@ -43,6 +37,7 @@ from hydra_plugins.qvl_torchrun_launcher._queue import Place, Queue
 from hydra_plugins.qvl_torchrun_launcher._reporter import Reporter
 from hydra_plugins.qvl_torchrun_launcher._returns import failure_text, skipped_return
 from hydra_plugins.qvl_torchrun_launcher._signals import Interrupts
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot, make_slots
 from hydra_plugins.qvl_torchrun_launcher._starter import Starter
 from hydra_plugins.qvl_torchrun_launcher._status import State, Status, SweepRecord
 from hydra_plugins.qvl_torchrun_launcher._table import Screen
@@ -74,6 +69,7 @@ class Sweep:
         self.folder = Path(os.path.abspath(str(config.hydra.sweep.dir)))
         self.record = SweepRecord(self.folder, command=self._redacted(sys.orig_argv))
         self.has_failed = False
+        self.locks = DeviceLocks()
 
     def launch(self, batch: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
         """Run a batch of jobs, see `TorchrunLauncher.launch`."""
@@ -107,11 +103,10 @@ class Sweep:
         return tuple(redact(list(words)))
 
     def _slots(self, jobs: int) -> Sequence[Slot]:
-        environ = dict(os.environ)
-        if self.settings.devices is not None:
-            environ[VISIBLE] = self.settings.devices
+        devices = find_devices(os.environ, named=self.settings.devices)
+        self.locks = DeviceLocks(names={device.name: device.uuid for device in devices})
         return make_slots(
-            find_devices(environ),
+            [device.name for device in devices],
             cpu_processes=self.settings.cpu_processes or available_cpus(),
             gpus_per_job=self.settings.gpus_per_job,
             jobs=jobs,
@@ -165,7 +160,7 @@ class Sweep:
     def _run_here(self, job: Job, slot: Slot) -> JobReturn:
         end = "stopped"
         try:
-            with _locks([slot]).take(slot.devices, timeout_s=self.settings.lock_timeout_s):
+            with self.locks.take(slot.devices, timeout_s=self.settings.lock_timeout_s):
                 result, status = run_here(self.context, self.task_function, job, slot=slot, settings=self.settings)
             end = self._end([status])
         finally:
@@ -175,7 +170,7 @@ class Sweep:
     def _run_apart(self, jobs: Sequence[Job], waiting: Sequence[Job], slots: Sequence[Slot]) -> Sequence[JobReturn]:
         """Run jobs in processes of their own."""
         reporter, interrupts = self._reporter(jobs), Interrupts()
-        place = Place(new_sweep(), slots, _locks(slots), _threads(slots), self._starter(waiting, slots, reporter))
+        place = Place(new_sweep(), slots, self.locks, _threads(slots), self._starter(waiting, slots, reporter))
         queue = Queue(waiting, place, settings=self.settings, interrupts=interrupts, listener=reporter)
         end = "stopped"
         become_subreaper()
@@ -222,11 +217,6 @@ def _only_one(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise LauncherError(f"another launcher works in {folder}; wait for it, or take another folder") from error
         yield
-
-
-def _locks(slots: Sequence[Slot]) -> DeviceLocks:
-    devices = [device for slot in slots for device in slot.devices]
-    return DeviceLocks(names=physical_names(devices) if devices else None)
 
 
 def _threads(slots: Sequence[Slot]) -> int:
