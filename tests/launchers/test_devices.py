@@ -113,7 +113,7 @@ def test_nvml_and_nvidia_smi_tell_the_same() -> None:
 def test_devices_of_others_and_faulty_ones_leave_a_gap_in_the_numbers() -> None:
     hidden = machine(Gpu(A, fails="NoPermission"), Gpu(B))
     assert names(None, hidden) == [B]
-    assert names("1", hidden) == [B]
+    assert names("0", hidden) == [B]  # CUDA counts what it can open
     lost = machine(Gpu(A), Gpu(B, fails="GPU is lost"), Gpu(C))
     with pytest.raises(LauncherError, match=f"device 1 cannot be used: GPU is lost; .*CUDA_VISIBLE_DEVICES={A},{C}"):
         names(None, lost)
@@ -142,6 +142,7 @@ def test_memory_and_processes_are_told_as_far_as_they_are_known() -> None:
     assert told("memory 2").used_mib == 3500  # an old driver counts what it keeps for itself
     assert (told("memory 2", "memory None").used_mib, told("processes").processes) == (None, ())
     assert not is_in_use(told("memory 2", "memory None"))
+    assert usage_text(told("memory 2", "memory None")).startswith("device 0: memory unknown, pid 7")
 
 
 def test_nvml_that_does_not_work_is_told_and_is_left_as_it_was() -> None:

@@ -110,6 +110,15 @@ def test_what_is_left_of_a_sweep_gets_what_its_other_jobs_had(tmp_path: Path) ->
     assert {slot.processes for slot in sharing.slots(str)} == {1}
 
 
+def test_rounds_of_a_search_are_alike(tmp_path: Path) -> None:
+    jobs = compose(tmp_path, [["x=1"]])
+    for earlier, size in ((None, 8), (2, 2), (9, 8)):  # devices may have been lost in between
+        sharing = Sharing(EIGHT, jobs, jobs, TorchrunLauncherConf(**AUTO), earlier=earlier)
+        assert sharing.slots(str)[0].processes == size
+    odd = TorchrunLauncherConf(check="test_sharing:few", **AUTO)
+    assert Sharing(EIGHT, jobs, jobs, odd, earlier=3).slots(str)[0].processes == 4
+
+
 def test_long_jobs_are_reckoned_with(tmp_path: Path) -> None:
     jobs = compose(tmp_path, [["x=1"], ["x=1"], ["x=1"], ["x=40"]])
     settings = TorchrunLauncherConf(gpus_per_job=None, longest_first_by=["x"])

@@ -9,13 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from hydra_plugins.qvl_torchrun_launcher._errors import LauncherError
-from hydra_plugins.qvl_torchrun_launcher._machine import CPU_ADVICE, ORDER, VISIBLE, Device, Machine
+from hydra_plugins.qvl_torchrun_launcher._machine import AS_NVIDIA_SMI, CPU_ADVICE, ORDER, VISIBLE, Device, Machine
 from hydra_plugins.qvl_torchrun_launcher._nvidia import read_machine
 
-__all__ = ["AS_NVIDIA_SMI", "IN_USE_MIB", "find_devices", "is_in_use", "usage_text"]
-
-AS_NVIDIA_SMI = "PCI_BUS_ID"
-"""Value of CUDA_DEVICE_ORDER with which CUDA counts as nvidia-smi does; CUDA's own default is FASTEST_FIRST."""
+__all__ = ["IN_USE_MIB", "find_devices", "is_in_use", "usage_text"]
 
 IN_USE_MIB = 1024
 """Memory from which on a device counts as in use: more than an idle process has, less than any training."""
@@ -70,9 +67,9 @@ def is_in_use(device: Device) -> bool:
 
 def usage_text(device: Device) -> str:
     """Return who uses a device, such as "device 0: 61440 of 81559 MiB taken, pid 4321 (anna, python) 61000 MiB"."""
-    text = f"device {device.name}: {device.used_mib} of {device.total_mib} MiB taken"
+    memory = "memory unknown" if device.used_mib is None else f"{device.used_mib} of {device.total_mib} MiB taken"
     users = [f"pid {use.pid}{_who(use.pid)}" + (f" {use.mib} MiB" if use.mib else "") for use in device.processes]
-    return ", ".join([text, *users]) if users else f"{text}, by processes that cannot be seen from here"
+    return f"device {device.name}: " + ", ".join([memory, *(users or ["by processes that cannot be seen from here"])])
 
 
 def _who(pid: int) -> str:

@@ -6,9 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hydra_plugins.qvl_torchrun_launcher._devices import AS_NVIDIA_SMI
 from hydra_plugins.qvl_torchrun_launcher._errors import LauncherError
-from hydra_plugins.qvl_torchrun_launcher._machine import ORDER, VISIBLE
+from hydra_plugins.qvl_torchrun_launcher._machine import AS_NVIDIA_SMI, ORDER, VISIBLE
 from hydra_plugins.qvl_torchrun_launcher._processes import PARENT, TOKEN
 from hydra_plugins.qvl_torchrun_launcher._slots import Slot
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CPU_ADVICE", "ORDER", "VISIBLE", "Device", "Machine", "Usage"]
+__all__ = ["AS_NVIDIA_SMI", "CPU_ADVICE", "ORDER", "VISIBLE", "Device", "Machine", "Usage"]
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = "CUDA_DEVICE_ORDER"
+AS_NVIDIA_SMI = "PCI_BUS_ID"
+"""Value of CUDA_DEVICE_ORDER with which CUDA counts as nvidia-smi does; CUDA's own default is FASTEST_FIRST."""
+
 CPU_ADVICE = f"set {VISIBLE}= to run on the CPU"
 
 

@@ -119,23 +119,24 @@ def _read(nvml: Any) -> Machine:
 
 
 def _devices(nvml: Any) -> tuple[Device, ...]:
-    count = nvml.nvmlDeviceGetCount()
     found: list[Device] = []
-    is_numbered = True
-    for number in range(count):
+    number, is_numbered = 0, True
+    for index in range(nvml.nvmlDeviceGetCount()):
         try:
-            handle = nvml.nvmlDeviceGetHandleByIndex(number)
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
             whole = _device(nvml, handle, Device(str(number), "", number=number))
-        except nvml.NVMLError_NoPermission:  # a scheduler has given it to somebody else
+        except nvml.NVMLError_NoPermission:  # a scheduler has given it to somebody else, and CUDA does not count it
             is_numbered = False
+            continue
         except nvml.NVMLError as error:
             is_numbered = False
             found.append(Device(str(number), str(number), number=number, fault=str(error)))
         else:
             found += _parts(nvml, handle, whole) if _is_cut(nvml, handle) else [whole]
+        number += 1
     if is_numbered:
         return tuple(found)
-    # CUDA counts only what it can open, so that numbers behind a gap would mean other devices
+    # behind a gap nvidia-smi and CUDA may count differently
     return tuple(device if device.fault else replace(device, name=device.uuid) for device in found)
 
 
@@ -167,9 +168,9 @@ def _parts(nvml: Any, handle: Any, whole: Device) -> list[Device]:
     for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
         try:
             part = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
+            device = _device(nvml, part, whole)
         except nvml.NVMLError:  # as many numbers as it could have parts; most are not taken, or not this user's
             continue
-        device = _device(nvml, part, replace(whole, processes=()))
         found.append(replace(device, name=device.uuid))
     return found or [replace(whole, fault="MIG is on and it has no part that can be used")]
 

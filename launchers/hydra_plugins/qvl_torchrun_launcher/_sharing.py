@@ -66,10 +66,17 @@ class Sharing:
         jobs: All, also those that earlier runs completed: what is left runs as the others did.
         waiting: Those that will run.
         settings: Keys of the launcher.
+        earlier: Devices of a job in earlier rounds of a search; its trials stay alike if that is possible.
     """
 
     def __init__(
-        self, devices: Sequence[str], jobs: Sequence[Job], waiting: Sequence[Job], settings: TorchrunLauncherConf
+        self,
+        devices: Sequence[str],
+        jobs: Sequence[Job],
+        waiting: Sequence[Job],
+        settings: TorchrunLauncherConf,
+        *,
+        earlier: int | None = None,
     ) -> None:
         self.devices = devices
         self.jobs = jobs
@@ -78,6 +85,9 @@ class Sharing:
         guesses = list(guessed_work(jobs, settings.longest_first_by).values())
         self._guesses = guesses if min(guesses) > 0 else [1.0] * len(guesses)
         self._sizes = sizes_by_time(devices, self._guesses, speedup=settings.speedup)
+        self._wanted = [settings.gpus_per_job] if settings.gpus_per_job else self._sizes
+        if not settings.gpus_per_job and earlier in self._sizes:
+            self._wanted = [earlier, *self._sizes]
 
     def slots(self, note: Callable[[str], None]) -> Sequence[Slot]:
         """Return slots of a size with which all jobs pass their check.
@@ -89,15 +99,14 @@ class Sharing:
             LauncherError: There is none, with the findings about the size that has fewest; or a job wants more
                 devices than there are.
         """
-        wanted = [self.settings.gpus_per_job] if self.settings.gpus_per_job else self._sizes
         cpus = self.settings.cpu_processes or available_cpus()
         tried: list[Findings] = []
-        for size in wanted:
+        for size in self._wanted:
             slots = make_slots(self.devices, size=size, cpu_processes=cpus, jobs=len(self.jobs))
             findings = self._check(size)
             if not findings.lines:
-                if tried and self._gain(slots[0].processes, wanted[0]) > SMALL:
-                    note(f"{size} rather than {wanted[0]} processes a job: {tried[0].lines[0]}")
+                if tried and self._gain(size, self._wanted[0]) > SMALL:
+                    note(f"{size} rather than {self._wanted[0]} processes a job: {tried[0].lines[0]}")
                 return slots
             tried.append(findings)
         raise min(tried, key=lambda findings: len(findings.lines)).error()

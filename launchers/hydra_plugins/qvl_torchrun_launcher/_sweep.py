@@ -15,7 +15,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.qvl_torchrun_launcher._attempt import make_command
-from hydra_plugins.qvl_torchrun_launcher._devices import AS_NVIDIA_SMI, find_devices
+from hydra_plugins.qvl_torchrun_launcher._devices import find_devices
 from hydra_plugins.qvl_torchrun_launcher._environment import available_cpus, threads_per_process
 from hydra_plugins.qvl_torchrun_launcher._errors import JobFailure, LauncherError
 from hydra_plugins.qvl_torchrun_launcher._export import export_for_schedulers
@@ -23,7 +23,7 @@ from hydra_plugins.qvl_torchrun_launcher._guard import Guard
 from hydra_plugins.qvl_torchrun_launcher._in_process import run_here, runs_here
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job, Task, compose_jobs, find_task, initial_status
 from hydra_plugins.qvl_torchrun_launcher._locks import DeviceLocks
-from hydra_plugins.qvl_torchrun_launcher._machine import ORDER, Device
+from hydra_plugins.qvl_torchrun_launcher._machine import AS_NVIDIA_SMI, ORDER, Device
 from hydra_plugins.qvl_torchrun_launcher._order import longest_first
 from hydra_plugins.qvl_torchrun_launcher._preflight import (
     load_function,
@@ -71,6 +71,7 @@ class Sweep:
         self.record = SweepRecord(self.folder, command=self._redacted(sys.orig_argv))
         self.has_failed = False
         self.locks = DeviceLocks()
+        self.size: int | None = None  # devices of a job in the last batch
 
     def launch(self, batch: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
         """Run a batch of jobs, see `TorchrunLauncher.launch`."""
@@ -88,8 +89,9 @@ class Sweep:
                 _end_leftovers(waiting)  # before the memory of the devices is looked at
             reporter = self._reporter(jobs)
             devices = self._devices(reporter.note) if waiting else []
-            sharing = Sharing(devices, jobs, waiting, self.settings)
+            sharing = Sharing(devices, jobs, waiting, self.settings, earlier=self.size)
             slots = sharing.slots(reporter.note)
+            self.size = slots[0].processes if devices else self.size
             prepare_jobs(waiting, task, make=partial(self._command, slot=slots[0], threads=_threads(slots)))
             if devices and (only_shows or not self._runs_here(jobs, slots)):
                 text, hint = sharing_text(devices, slots, jobs=len(waiting)), sharing.hint(slots) if only_shows else ""
