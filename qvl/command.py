@@ -15,9 +15,11 @@ import yaml  # type: ignore[import-untyped]
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import env_override
 from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException, SearchPathException
 from hydra.types import RunMode
 from hydra_plugins.qvl_torchrun_launcher._errors import JobFailure, LauncherError
+from hydra_plugins.qvl_torchrun_launcher._machine import AS_NVIDIA_SMI, ORDER
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -303,7 +305,8 @@ def _on_nodes(main: Callable[[Any], object], name: str) -> Callable[[Any], objec
 
         node = this_node(os.environ)
         if node is None:
-            return main(cfg)
+            with env_override({ORDER: os.environ.get(ORDER, AS_NVIDIA_SMI)}):  # of a launcher's job it is set already
+                return main(cfg)
         check_job(cfg, HydraConfig.get(), node.count * node.processes)
         return run_on_node(node, Task(name), cfg, redact=redact_command)
 

@@ -3,12 +3,16 @@
 No sweep can be shorter than its longest job, nor than its work divided by the slots. Simulated: random sweeps in the
 order of the launcher, guesses of the durations up to 30 % off. Aim: at most 1.03 of the bound with ten jobs a slot.
 Run: 40 jobs that sleep for known times on 4 slots. Aim: at most 1.05 of the bound.
+Sizes: how long sweeps take on 8 devices when the launcher chooses the devices of a job, beside other ways of sharing.
+Aim: at most 1.05 of devices divided by jobs where jobs gain from devices what the launcher reckons with.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 import json
+import math
 import os
 import random
 import statistics
@@ -28,6 +32,7 @@ SWEEPS = 300
 SIZES = ((40, 4), (40, 8), (100, 8), (24, 8))  # jobs, slots
 ERROR = 0.3
 SLOTS, JOBS, MEAN_S = 4, 40, 10.0
+DEVICES, COUNTS, SPEEDUPS = 8, (3, 5, 6, 7, 9, 12, 17, 20, 40), (1.6, 1.8, 1.95)
 OUT = Path("multirun_outputs/benchmarks/sweep_makespan.json")
 FOLDERS = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "launchers")]
 LAUNCHER = [
@@ -92,6 +97,36 @@ def simulate(jobs: int, slots: int) -> dict[str, list[float]]:
     return ratios
 
 
+def widened(seconds: Sequence[float], speedup: float) -> float:
+    """Return the time of a sweep with one device a job, of which the jobs left for the last wave share all devices."""
+    rest = len(seconds) % DEVICES
+    longest = sorted(seconds, reverse=True)
+    first, last = longest[: len(seconds) - rest], longest[len(seconds) - rest :]
+    size = DEVICES // rest if rest else 1
+    whole = makespan(first, range(len(first)), DEVICES) if first else 0.0
+    return whole + (max(last) / speedup ** math.log2(size) if last else 0.0)
+
+
+def sizes(count: int, speedup: float) -> dict[str, float]:
+    """Return the mean time of random sweeps by way of sharing 8 devices, in units of devices divided by jobs."""
+    from hydra_plugins.qvl_torchrun_launcher._slots import sizes_by_time, sweep_time
+    from hydra_plugins.qvl_torchrun_launcher.config import TorchrunLauncherConf
+
+    draw = random.Random(count)
+    names, believed = [str(number) for number in range(DEVICES)], TorchrunLauncherConf().speedup
+    divided = max(1, DEVICES // count)
+    chosen = sizes_by_time(names, [1.0] * count, speedup=believed)[0]  # durations are not known
+    found: dict[str, list[float]] = {"one each": [], "last wave widened": [], "auto": []}
+    for _ in range(SWEEPS):
+        seconds = durations(count, draw)
+        base, one, auto = (
+            sweep_time(seconds, devices=DEVICES, size=size, speedup=speedup) for size in (divided, 1, chosen)
+        )
+        for name, value in zip(found, (one, widened(seconds, speedup), auto), strict=True):
+            found[name].append(value / base)
+    return {"size": chosen, **{name: statistics.fmean(values) for name, values in found.items()}}
+
+
 def run_sweep() -> dict[str, float]:
     """Run jobs that sleep; return seconds, their bound, and what starting took."""
     draw = random.Random(7)
@@ -133,6 +168,12 @@ def main() -> None:
             numbers = [statistics.median(values), statistics.fmean(values), high, max(values)]
             rows.append(f"| {jobs} on {slots} | {name} | {' | '.join(f'{number:.3f}' for number in numbers)} |")
     sys.stdout.write("\n".join([f"simulated: makespan to lower bound, {SWEEPS} sweeps each\n", *rows]) + "\n\n")
+    rows = ["| jobs | speedup | devices a job | auto | one each | last wave widened |", f"|{'---:|' * 6}"]
+    facts["sizes"] = {f"{count} x{speedup}": sizes(count, speedup) for count in COUNTS for speedup in SPEEDUPS}
+    for (count, speedup), row in zip(itertools.product(COUNTS, SPEEDUPS), facts["sizes"].values(), strict=True):
+        numbers = " | ".join(f"{row[name]:.2f}" for name in ("auto", "one each", "last wave widened"))
+        rows.append(f"| {count} | {speedup} | {row['size']} | {numbers} |")
+    sys.stdout.write("\n".join([f"time on {DEVICES} devices to that of devices divided by jobs\n", *rows]) + "\n\n")
     facts["run"] = found = run_sweep()
     save(Path(sys.argv[1]) if len(sys.argv) > 1 else OUT, ratios, facts)
     rows = [f"| {name} | {found[name]:.1f} | {found[name] / found['bound']:.3f} |" for name in list(found)[:3]]

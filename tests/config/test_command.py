@@ -177,6 +177,20 @@ def test_environment_is_left_as_it_was(start: Callable[..., list[Any]]) -> None:
     assert dict(os.environ) == before
 
 
+@pytest.mark.parametrize(("mine", "seen"), [(None, "PCI_BUS_ID"), ("FASTEST_FIRST", "FASTEST_FIRST")])
+def test_a_verb_counts_devices_as_nvidia_smi_does(
+    mine: str | None, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    if mine:
+        monkeypatch.setenv("CUDA_DEVICE_ORDER", mine)
+    monkeypatch.setattr(sys, "argv", ["qvl-train", "hydra.mode=RUN"])
+    orders = []
+    run(lambda cfg: orders.append(os.environ["CUDA_DEVICE_ORDER"]), config_name="train", schema=TrainConfig)
+    assert orders == [seen]
+
+
 @pytest.mark.parametrize("flags", [["--cfg", "job"], ["--info", "defaults-tree"], ["-sc", "query=bash"]])
 def test_a_question_is_answered_within_a_second_and_without_torch(flags: list[str], tmp_path: Path) -> None:
     seconds = []

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from hydra.conf import HydraConf
 from hydra_plugins.qvl_torchrun_launcher._attempt import Attempt
-from hydra_plugins.qvl_torchrun_launcher._devices import DeviceLocks, Slot
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job
+from hydra_plugins.qvl_torchrun_launcher._locks import DeviceLocks
 from hydra_plugins.qvl_torchrun_launcher._processes import Command, JobProcess, new_sweep, start
 from hydra_plugins.qvl_torchrun_launcher._queue import Place, Queue
 from hydra_plugins.qvl_torchrun_launcher._signals import Interrupts
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot
 from hydra_plugins.qvl_torchrun_launcher._starter import Starter
 from hydra_plugins.qvl_torchrun_launcher._status import Status
 from hydra_plugins.qvl_torchrun_launcher.config import TorchrunLauncherConf

@@ -1,242 +1,213 @@
-"""Devices are found, shared out and locked."""
+"""Devices are found, by whatever name, and who uses them."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import time
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hydra_plugins.qvl_torchrun_launcher._devices import (
-    DeviceLocks,
-    Slot,
-    find_devices,
-    list_devices,
-    make_slots,
-    physical_names,
-)
+from fake_nvml import PART_1, PART_2, A, B, C, FakeNvml, Gpu, machine, smi_of
+from hydra_plugins.qvl_torchrun_launcher._devices import find_devices, is_in_use, usage_text
 from hydra_plugins.qvl_torchrun_launcher._errors import LauncherError
+from hydra_plugins.qvl_torchrun_launcher._machine import Device, Machine
+from hydra_plugins.qvl_torchrun_launcher._nvidia import ask_nvidia_smi, load_nvml, read_machine, read_nvml
 
-A, B = "GPU-aaaa0000-0000-0000-0000-00000000000a", "GPU-bbbb0000-0000-0000-0000-00000000000b"
-LISTING = f"GPU 0: NVIDIA A100-SXM4-80GB (UUID: {A})\nGPU 1: NVIDIA A100-SXM4-80GB (UUID: {B})\n"
-PARTS = f"""GPU 0: NVIDIA H100 (UUID: {A})
-  MIG 3g.40gb     Device  0: (UUID: MIG-11111111-0000)
-  MIG 3g.40gb     Device  1: (UUID: MIG-22222222-0000)
-GPU 1: NVIDIA H100 (UUID: {B})
-"""
+TWO = machine(Gpu(A), Gpu(B))
+CUT = machine(Gpu(A, parts=(PART_1, PART_2)), Gpu(B), Gpu(C, parts=("MIG-33333333-0000",)))
+NOTHING = Machine()
+
+
+def names(visible: str | None, there: Machine, **environ: str) -> list[str]:
+    pool = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    return [device.name for device in find_devices({**pool, **environ}, read=lambda: there)]
 
 
 @pytest.mark.parametrize(
-    ("visible", "listing", "devices"),
+    ("visible", "there", "found"),
     [
-        (None, None, ()),  # no nvidia-smi
-        (None, "No devices found.\n", ()),
-        (None, LISTING, ("0", "1")),
-        (None, PARTS, ("MIG-11111111-0000", "MIG-22222222-0000", "1")),
-        ("", LISTING, ()),
-        ("-1", LISTING, ()),
-        ("1", LISTING, ("1",)),
-        (" 3, 1 ", LISTING, ("3", "1")),  # the pool is taken as it is
-        (f"{A},MIG-1/2/3", None, (A, "MIG-1/2/3")),
+        (None, NOTHING, []),
+        (None, Machine("NVML"), []),
+        (None, TWO, ["0", "1"]),
+        (None, CUT, [PART_1, PART_2, "1", "MIG-33333333-0000"]),
+        (" 1, 0 ", TWO, ["1", "0"]),  # in the order of the user
+        ("01", TWO, ["1"]),  # as CUDA reads numbers
+        (f"{B},{A}", TWO, [B, A]),
+        ("GPU-b", TWO, [B]),  # a beginning is enough for CUDA, but not for other tools
+        ("GPU-b,0", TWO, [B, A]),  # CUDA would not read on behind the id
+        (f"1,{PART_2}", CUT, [B, PART_2]),
+        ("MIG-1", CUT, [PART_1]),
+        ("2", CUT, ["MIG-33333333-0000"]),  # its only part
+        ("3,1", NOTHING, ["3", "1"]),  # nobody can say what is there
+        (f"{A},MIG-1/2/3", NOTHING, [A, "MIG-1/2/3"]),
     ],
 )
-def test_the_pool_is_what_the_user_sees(visible: str | None, listing: str | None, devices: tuple[str, ...]) -> None:
-    environ = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-    assert find_devices(environ, query=lambda: listing) == devices
+def test_the_pool_is_what_the_user_names(visible: str | None, there: Machine, found: list[str]) -> None:
+    assert names(visible, there) == found
+
+
+@pytest.mark.parametrize("visible", ["", "-1", "NoDevFiles"])
+def test_without_a_device_nobody_is_asked(visible: str) -> None:
+    def read() -> Machine:
+        raise AssertionError("asked")
+
+    assert find_devices({"CUDA_VISIBLE_DEVICES": visible}, read=read) == ()
+    assert find_devices({"CUDA_VISIBLE_DEVICES": "0"}, named="", read=read) == ()
 
 
 @pytest.mark.parametrize(
-    ("visible", "message"),
-    [("0,0", "device 0 is named twice"), ("0,x", "'x' is no device"), ("0,,1", "'' is no device"), ("0,-1", "'-1'")],
+    ("visible", "there", "message"),
+    [
+        ("0,x", TWO, "'x' is no device; expected numbers, GPU-<id> or MIG-<id>"),
+        ("0,,1", TWO, "'' is no device"),
+        ("0,-1", TWO, "'-1' is no device"),
+        ("0,2", TWO, f"device 2 is not there; NVML lists 0 ({A}), 1 ({B})"),
+        (C, TWO, f"device {C} is not there"),
+        ("0", Machine("nvidia-smi"), "device 0 is not there; nvidia-smi lists no device"),
+        ("MIG-9", CUT, f"NVML lists {PART_1}, {PART_2}, 1 ({B}), MIG-33333333-0000"),
+        ("0,0", TWO, "device 0 is named twice"),
+        ("0,00", NOTHING, "device 00 is named twice, also as 0"),
+        (f"1,{B}", TWO, f"device {B} is named twice, also as 1"),
+        (f"{A},GPU-a", TWO, f"device GPU-a is named twice, also as {A}"),
+        ("GPU-", TWO, f"GPU- is the beginning of several ids: {A}, {B}"),
+        ("0", CUT, f"device 0 is cut into MIG parts, name one of them: {PART_1}, {PART_2}"),
+        (A, CUT, f"device {A} is cut into MIG parts"),
+        (f"2,{C}", CUT, f"device {C} is named twice, also as 2"),
+    ],
 )
-def test_a_faulty_pool_is_refused(visible: str, message: str) -> None:
-    with pytest.raises(LauncherError, match=message):
-        find_devices({"CUDA_VISIBLE_DEVICES": visible}, query=lambda: LISTING)
+def test_a_faulty_pool_is_refused(visible: str, there: Machine, message: str) -> None:
+    with pytest.raises(LauncherError, match=r"^CUDA_VISIBLE_DEVICES=") as caught:
+        names(visible, there)
+    assert message in str(caught.value)
+    with pytest.raises(LauncherError, match=r"^hydra\.launcher\.devices="):
+        find_devices({}, named=visible, read=lambda: there)
+
+
+def test_numbers_that_cuda_counts_otherwise_are_refused_where_it_matters() -> None:
+    mixed = machine(Gpu(A, model="NVIDIA T4"), Gpu(B))
+    fastest = {"CUDA_DEVICE_ORDER": "FASTEST_FIRST"}
+    with pytest.raises(LauncherError, match=r"the devices differ .*T4.*; set CUDA_DEVICE_ORDER=PCI_BUS_ID"):
+        names("0", mixed, **fastest)
+    assert names("0", TWO, **fastest) == ["0"]  # one is as fast as the other
+    assert names(A, mixed, **fastest) == [A]
+    assert names(None, mixed, **fastest) == ["0", "1"]
+    assert find_devices(fastest, named="0", read=lambda: mixed)[0].uuid == A  # this counts as nvidia-smi does
+
+
+def test_nvml_and_nvidia_smi_tell_the_same() -> None:
+    gpus = [Gpu(A, parts=(PART_1, PART_2)), Gpu(B, used=7000), Gpu(C)]
+    nvml = machine(*gpus)
+    smi = read_machine(nvml=lambda: None, smi=smi_of(gpus))
+    assert (nvml.reader, smi.reader, nvml.driver, nvml.cuda) == ("NVML", "nvidia-smi", smi.driver, "13.0")
+    facts: list[Callable[[Device], object]] = [
+        lambda device: (device.name, device.uuid, device.number, device.gpu, device.model),
+        lambda device: device.is_part or (device.used_mib, device.total_mib),  # nvidia-smi does not tell of parts
+    ]
+    for fact in facts:
+        assert [fact(device) for device in nvml.devices] == [fact(device) for device in smi.devices]
+    assert [device.number for device in nvml.devices] == [0, 0, 1, 2]
+
+
+def test_devices_of_others_and_faulty_ones_leave_a_gap_in_the_numbers() -> None:
+    hidden = machine(Gpu(A, fails="NoPermission"), Gpu(B))
+    assert names(None, hidden) == [B]
+    assert names("0", hidden) == [B]  # CUDA counts what it can open
+    lost = machine(Gpu(A), Gpu(B, fails="GPU is lost"), Gpu(C))
+    with pytest.raises(LauncherError, match=f"device 1 cannot be used: GPU is lost; .*CUDA_VISIBLE_DEVICES={A},{C}"):
+        names(None, lost)
+    with pytest.raises(LauncherError, match="device 1 cannot be used: GPU is lost"):
+        names("1", lost)
+    assert names("0,2", lost) == [A, C]
+    with pytest.raises(LauncherError, match="MIG is on and it has no part"):
+        names("0", machine(Gpu(A, is_cut=True)))
+
+
+def test_memory_and_processes_are_told_as_far_as_they_are_known() -> None:
+    mine = os.getpid()
+    taken, idle, odd = machine(
+        Gpu(A, used=61440, processes=[(mine, 60000), (2**22 + 1, None)]), Gpu(B, used=500), Gpu(C, used=2000)
+    ).devices
+    assert [is_in_use(device) for device in (taken, idle, odd)] == [True, False, True]
+    text = usage_text(taken)
+    assert text.startswith(f"device 0: 61440 of 81559 MiB taken, pid {mine}")
+    assert f"pid {2**22 + 1}" in text
+    assert usage_text(odd) == "device 2: 2000 of 81559 MiB taken, by processes that cannot be seen from here"
+
+    def told(*unknown: str) -> Device:
+        nvml = FakeNvml([Gpu(A, used=3000, processes=[(7, 1)])], unknown=unknown)
+        return read_machine(nvml=lambda: read_nvml(load=lambda: nvml)).devices[0]
+
+    assert told("memory 2").used_mib == 3500  # an old driver counts what it keeps for itself
+    assert (told("memory 2", "memory None").used_mib, told("processes").processes) == (None, ())
+    assert not is_in_use(told("memory 2", "memory None"))
+    assert usage_text(told("memory 2", "memory None")).startswith("device 0: memory unknown, pid 7")
+
+
+def test_nvml_that_does_not_work_is_told_and_is_left_as_it_was() -> None:
+    nvml = FakeNvml([Gpu(A)])
+    assert read_nvml(load=lambda: nvml) is not None
+    assert nvml.open == 0
+    with pytest.raises(LauncherError, match="NVML does not work: Not Supported; set CUDA_VISIBLE_DEVICES= to run on"):
+        read_nvml(load=lambda: FakeNvml([], unknown=["init"]))
+
+    class Hanging(FakeNvml):
+        def nvmlInit(self) -> None:
+            release.wait()
+
+    release = threading.Event()
+    with pytest.raises(LauncherError, match=r"no answer in 0\.05 s"):
+        read_nvml(load=lambda: Hanging([]), timeout_s=0.05)
+    release.set()
+
+
+def test_the_names_asked_for_are_those_of_pynvml() -> None:
+    import pynvml
+
+    fake: Any = FakeNvml([])
+    asked = [name for name in dir(fake) if name.lower().startswith("nvml")]
+    assert len(asked) >= 14
+    assert [name for name in asked if not hasattr(pynvml, name)] == []
+    assert read_nvml(load=load_nvml) is None or load_nvml() is pynvml
 
 
 @pytest.mark.parametrize(
     ("script", "devices"),
     [
-        ("printf '%s' 'GPU 0: A (UUID: GPU-0a)'", ("0",)),
-        ("echo 'No devices found.'; exit 6", ()),
+        ("printf '%s' 'GPU 0: A (UUID: GPU-0a)'", ["0"]),
+        ("echo 'No devices found.'; exit 6", []),
         ("echo 'could not communicate with the driver' >&2; exit 9", "exit code 9: could not communicate"),
     ],
 )
-def test_nvidia_smi_is_asked(
-    script: str, devices: tuple[str, ...] | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_nvidia_smi_is_asked_where_there_is_no_nvml(
+    script: str, devices: list[str] | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool = tmp_path / "nvidia-smi"
     tool.write_text(f"#!/bin/sh\n{script}\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    def read() -> Machine:
+        return read_machine(nvml=lambda: None)
+
     if isinstance(devices, str):
         with pytest.raises(LauncherError, match=devices):
-            find_devices({})
+            find_devices({}, read=read)
     else:
-        assert find_devices({}) == devices
+        assert [device.name for device in find_devices({}, read=read)] == devices
 
 
-def test_a_machine_without_nvidia_smi_has_no_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert list_devices() is None
-
-
-def test_a_device_has_one_name_however_it_is_called() -> None:
-    names = physical_names(["0", B, "GPU-bbbb", "7", "GPU-"], query=lambda: LISTING)
-    assert names == {"0": A, B: B, "GPU-bbbb": B, "7": "7", "GPU-": "GPU-"}
-
-
-@pytest.mark.parametrize(
-    ("num_devices", "per_job", "jobs", "groups"),
-    [
-        (8, 1, 20, ["0", "1", "2", "3", "4", "5", "6", "7"]),
-        (8, 4, 20, ["0123", "4567"]),
-        (8, 3, 20, ["012", "345"]),  # two stay idle
-        (8, None, 2, ["0123", "4567"]),
-        (8, None, 3, ["01", "23", "45"]),  # no slot that nobody needs
-        (8, None, 20, ["0", "1", "2", "3", "4", "5", "6", "7"]),
-        (8, None, 1, ["01234567"]),
-        (8, 1, 1, ["0"]),
-        (1, 1, 1, ["0"]),
-    ],
-)
-def test_devices_are_shared_out(num_devices: int, per_job: int | None, jobs: int, groups: list[str]) -> None:
-    pool = [str(number) for number in range(num_devices)]
-    slots = make_slots(pool, cpu_processes=2, gpus_per_job=per_job, jobs=jobs)
-    assert slots == tuple(Slot(number, tuple(group), len(group)) for number, group in enumerate(groups))
-
-
-@pytest.mark.parametrize(
-    ("processes", "per_job", "jobs", "slots", "ranks"),
-    [(2, None, 5, 2, 1), (8, 2, 5, 4, 2), (1, 2, 5, 1, 2), (8, None, 3, 3, 1)],
-)
-def test_without_devices_processes_are_shared_out(
-    processes: int, per_job: int | None, jobs: int, slots: int, ranks: int
+def test_a_machine_without_both_has_no_devices_unless_their_files_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = make_slots([], cpu_processes=processes, gpus_per_job=per_job, jobs=jobs)
-    assert made == tuple(Slot(number, (), ranks) for number in range(slots))
-
-
-def test_a_job_cannot_have_more_devices_than_there_are() -> None:
-    with pytest.raises(LauncherError, match="gpus_per_job=4, but there are 2 devices: 0,5"):
-        make_slots(["0", "5"], cpu_processes=1, gpus_per_job=4, jobs=1)
-    with pytest.raises(ValueError, match="gpus_per_job must be at least 1, got 0"):
-        make_slots(["0"], cpu_processes=1, gpus_per_job=0, jobs=1)
-
-
-def test_a_held_device_is_refused_with_the_name_of_its_holder(tmp_path: Path) -> None:
-    locks = DeviceLocks(tmp_path / "locks")
-    with locks.take(["0", "1"], timeout_s=0):
-        assert locks.free(["0", "1", "2"]) == ("2",)
-        with pytest.raises(LauncherError, match=rf"device 1 is held by pid {os.getpid()} of \w+ since 2\d\d\d-"):
-            locks.take(["2", "1"], timeout_s=0)
-        assert locks.free(["2"]) == ("2",), "all or none"
-    assert locks.free(["0", "1", "2"]) == ("0", "1", "2")
-
-
-def test_two_names_of_one_device_are_one_lock(tmp_path: Path) -> None:
-    mine = DeviceLocks(tmp_path, names={"0": A})
-    yours = DeviceLocks(tmp_path, names={A: A})
-    with mine.take(["0"], timeout_s=0):
-        assert yours.free([A, B]) == (B,)
-
-
-def test_a_waiting_launcher_is_told_and_may_give_up(tmp_path: Path) -> None:
-    locks = DeviceLocks(tmp_path)
-    told: list[str] = []
-
-    def give_up(text: str) -> None:
-        told.append(text)
-        if len(told) == 2:
-            raise InterruptedError
-
-    with locks.take(["0"], timeout_s=0):
-        with pytest.raises(InterruptedError):
-            locks.take(["0"], timeout_s=None, on_wait=give_up)
-        with pytest.raises(LauncherError):
-            locks.take(["0"], timeout_s=0.3)
-    assert "held by pid" in told[0]
-
-
-def holder(folder: Path, *, inherits: bool = False) -> subprocess.Popen[str]:
-    """Start a process that holds device 0; with `inherits`, its child has the descriptor and lives on."""
-    script = f"""
-import subprocess, sys, time
-from pathlib import Path
-from hydra_plugins.qvl_torchrun_launcher._devices import DeviceLocks
-held = DeviceLocks(Path({str(folder)!r})).take(["0"], timeout_s=0)
-if {inherits}:
-    subprocess.Popen(["sleep", "2"], pass_fds=held.descriptors, stdout=subprocess.DEVNULL)
-print("held", flush=True)
-time.sleep(60)
-"""
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
-
-
-def test_the_death_of_the_holder_frees_its_devices(tmp_path: Path) -> None:
-    process = holder(tmp_path)
-    locks = DeviceLocks(tmp_path)
-    with pytest.raises(LauncherError, match=f"held by pid {process.pid} of"):
-        locks.take(["0"], timeout_s=0)
-    end(process)
-    locks.take(["0"], timeout_s=5).release()
-
-
-def test_a_device_stays_locked_while_a_heir_of_the_holder_clears_up(tmp_path: Path) -> None:
-    process = holder(tmp_path, inherits=True)
-    end(process)
-    locks = DeviceLocks(tmp_path)
-    with pytest.raises(LauncherError, match=f"held by what pid {process.pid} of .* has left"):
-        locks.take(["0"], timeout_s=0)
-    before = time.monotonic()
-    locks.take(["0"], timeout_s=10).release()
-    assert time.monotonic() - before < 5
-
-
-def test_the_lock_files_are_open_to_all_users_and_follow_no_link(tmp_path: Path) -> None:
-    folder = tmp_path / "locks"
-    old = os.umask(0o077)
-    try:
-        DeviceLocks(folder).take(["0"], timeout_s=0).release()
-    finally:
-        os.umask(old)
-    assert folder.stat().st_mode & 0o7777 == 0o1777
-    assert (folder / "0.lock").stat().st_mode & 0o777 == 0o666
-    (folder / "1.lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(LauncherError, match=r"1\.lock: device 1 cannot be locked"):
-        DeviceLocks(folder).take(["1"], timeout_s=0)
-    assert not (tmp_path / "precious").exists()
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be two users")
-def test_another_user_can_lock_and_is_told(tmp_path: Path) -> None:
-    folder = Path(f"/tmp/test-locks-{os.getpid()}")
-    try:
-        DeviceLocks(folder).take(["0"], timeout_s=0).release()
-        child = os.fork()
-        if child == 0:
-            os.setuid(65534)
-            os._exit(len(DeviceLocks(folder).take(["0"], timeout_s=0).descriptors))
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
-    finally:
-        for path in folder.glob("*"):
-            path.unlink()
-        folder.rmdir()
-
-
-def test_the_holder_cannot_smuggle_text_into_a_terminal(tmp_path: Path) -> None:
-    locks = DeviceLocks(tmp_path)
-    with locks.take(["0"], timeout_s=0):
-        (tmp_path / "0.lock").write_text("pid 1 of \x1b[31mroot\x1b[0m since 2026-01-01 00:00:00\n")
-        with pytest.raises(LauncherError, match=r"device 0 is held by another process$"):
-            locks.take(["0"], timeout_s=0)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ask_nvidia_smi(["-L"]) is None
+    assert read_machine(nvml=lambda: None, files=tmp_path) == NOTHING
+    for name in ("nvidia0", "nvidiactl"):
+        (tmp_path / name).touch()
+    there = read_machine(nvml=lambda: None, files=tmp_path)
+    assert there.device_files == (str(tmp_path / "nvidia0"),)
+    with pytest.raises(LauncherError, match=r"nvidia0, but neither NVML nor nvidia-smi.*name the devices"):
+        names(None, there)
+    assert names("0", there) == ["0"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hydra_plugins.qvl_torchrun_launcher._devices import Slot
 from hydra_plugins.qvl_torchrun_launcher._environment import available_cpus, job_environment, threads_per_process
 from hydra_plugins.qvl_torchrun_launcher._errors import LauncherError
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot
 
 FOLDER = Path("/sweep/0")
 ON_GPUS = Slot(0, ("2", "3"), 2)
@@ -18,7 +18,8 @@ def environment(base: dict[str, str], *, slot: Slot = ON_GPUS, extra: dict[str, 
 
 
 def test_a_job_sees_its_devices_only() -> None:
-    made = environment({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "HOME": "/home/anna"})
+    base = {"CUDA_VISIBLE_DEVICES": "0,1,2,3", "CUDA_DEVICE_ORDER": "FASTEST_FIRST", "HOME": "/home/anna"}
+    made = environment(base)
     assert made["CUDA_VISIBLE_DEVICES"] == "2,3"
     assert made["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert made["HOME"] == "/home/anna"
@@ -43,7 +44,7 @@ def test_what_another_run_left_is_taken_away_and_cannot_be_set(name: str) -> Non
         environment({}, extra={name: "7"})
 
 
-@pytest.mark.parametrize("name", ["CUDA_VISIBLE_DEVICES", "LAUNCHER_JOB_TOKEN"])
+@pytest.mark.parametrize("name", ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LAUNCHER_JOB_TOKEN"])
 def test_what_the_launcher_decides_cannot_be_set(name: str) -> None:
     with pytest.raises(LauncherError, match=name):
         environment({}, extra={name: "0"})
@@ -56,7 +57,7 @@ def test_names_that_look_alike_stay(name: str) -> None:
 
 
 def test_what_the_user_has_set_wins_over_defaults() -> None:
-    mine = {"OMP_NUM_THREADS": "9", "TRITON_CACHE_DIR": "/c", "CUDA_DEVICE_ORDER": "FASTEST_FIRST"}
+    mine = {"OMP_NUM_THREADS": "9", "TRITON_CACHE_DIR": "/c"}
     assert environment({}).items() >= {
         ("OMP_NUM_THREADS", "4"),
         ("PYTHONUNBUFFERED", "1"),

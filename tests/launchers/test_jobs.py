@@ -142,6 +142,8 @@ def test_the_longest_jobs_start_first(tmp_path: Path) -> None:
     assert [job.number for job in longest_first(jobs, [])] == [0, 1, 2]
     assert [job.number for job in longest_first(jobs, ["x"])] == [1, 0, 2]
     assert [job.number for job in longest_first(jobs, ["x", "seconds"])] == [2, 1, 0]
+    jobs = compose(tmp_path, [["x=2", "seconds=-1"], ["x=3", "seconds=-1"]])  # -1: another key decides
+    assert [job.number for job in longest_first(jobs, ["x", "seconds"])] == [1, 0]
 
 
 def test_what_earlier_runs_took_scales_the_guesses(tmp_path: Path) -> None:
@@ -160,7 +162,7 @@ def test_a_key_that_is_no_number_cannot_guess_a_duration(tmp_path: Path) -> None
 
 def test_the_check_hears_of_every_job_and_all_findings_are_told(tmp_path: Path) -> None:
     with pytest.raises(LauncherError) as caught:
-        check_jobs(compose(tmp_path, THREE), "composing:refuse", processes=2)
+        check_jobs(compose(tmp_path, THREE), "composing:refuse", processes=2).refuse()
     assert str(caught.value).splitlines()[1:] == [
         "job 0: x is 1, 2 processes",
         "job 2: x is 3, 2 processes",
@@ -181,6 +183,8 @@ def test_a_function_that_does_not_exist_is_refused(name: str) -> None:
         ({"fork_server": "maybe"}, "expected auto, on, off"),
         ({"gpus_per_job": 0}, "gpus_per_job is 0, expected 1 or more"),
         ({"gpus_per_job": "all"}, "gpus_per_job is 'all', expected a number or auto"),
+        ({"busy_devices": "ignore"}, "expected skip, warn, error"),
+        ({"speedup": 0.5}, "speedup is 0.5, expected 1 or more"),
         ({"timeout_min": -1.0}, "expected 0 or more"),
         ({"timeout_min": float("nan")}, "expected 0 or more"),
         ({"gpus": 1}, "there is no key gpus"),

@@ -35,6 +35,36 @@ def test_a_single_job_of_one_process_runs_in_this_process(tmp_path: Path) -> Non
     assert done.status("0")["state"] == "completed"
 
 
+def test_all_jobs_see_devices_by_the_numbers_of_nvidia_smi_here_and_apart(tmp_path: Path) -> None:
+    """Devices are only names here: nothing can be asked, and nothing uses them."""
+    mine = {"CUDA_VISIBLE_DEVICES": "3,5", "CUDA_DEVICE_ORDER": "FASTEST_FIRST"}
+    here = run(tmp_path / "here", *settings(gpus_per_job=1), **mine)
+    apart = run(tmp_path / "apart", "x=1,2", **mine)
+    none = run(tmp_path / "none", *settings(devices="''"), **mine)
+    seen = [done.starts(name)[0] for done, name in ((here, "0"), (apart, "0"), (apart, "1"), (none, "0"))]
+    assert [start["CUDA_DEVICE_ORDER"] for start in seen] == ["PCI_BUS_ID"] * 4
+    assert [start["CUDA_VISIBLE_DEVICES"] for start in seen] == ["3", "3", "5", ""]
+    for done in (here, apart):
+        assert "CUDA_DEVICE_ORDER=FASTEST_FIRST is not passed on: jobs count devices as nvidia-smi does" in done.out
+    assert "2 jobs on 2 devices: 1 each, 2 at a time\n" in apart.out
+
+
+def test_devices_that_somebody_uses_are_left_out_and_named(tmp_path: Path) -> None:
+    tool = tmp_path / "bin/nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text(
+        '#!/bin/sh\nfor n in 0 1 2; do test $1 = -L && echo "GPU $n: A100 (UUID: GPU-$n)" '
+        '|| echo "GPU-$n, $((n * 900)), 81559, 580.65.06"; done\n'
+    )
+    tool.chmod(0o755)
+    environ = {"PATH": f"{tool.parent}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": "0,GPU-1,2"}
+    done = run(tmp_path, "x=1,2", *settings(dry_run="true"), **environ)
+    assert done.code == 0
+    assert "device GPU-2: 1800 of 81559 MiB taken, by processes that cannot be seen from here: left out;" in done.out
+    assert "job 0: wave 0, slot 0, processes 1, CUDA_VISIBLE_DEVICES=GPU-0 " in done.out
+    assert "job 1: wave 0, slot 1, processes 1, CUDA_VISIBLE_DEVICES=GPU-1 " in done.out
+
+
 def test_a_single_job_that_fails_here_shows_its_own_error(tmp_path: Path) -> None:
     done = run(tmp_path, "action=fail")
     assert done.code == 1
@@ -176,7 +206,8 @@ def test_two_launchers_do_not_share_a_sweep_folder(tmp_path: Path) -> None:
 DRY = [
     (8, "1", 8, [(0, 0, "0"), (0, 7, "7")]),
     (3, "4", 2, [(0, 0, "0,1,2,3"), (0, 1, "4,5,6,7"), (1, 0, "0,1,2,3")]),
-    (2, "null", 2, [(0, 0, "0,1,2,3"), (0, 1, "4,5,6,7")]),  # what the number of jobs leaves each
+    (2, "auto", 2, [(0, 0, "0,1,2,3"), (0, 1, "4,5,6,7")]),
+    (5, "auto", 1, [(0, 0, "0,1,2,3,4,5,6,7"), (4, 0, "0,1,2,3,4,5,6,7")]),  # no device is idle
 ]
 
 

@@ -115,6 +115,12 @@ def test_torchrun_is_needed_for_more_than_one_process(
     assert node is None or node.torchrun_args == []
 
 
+def test_mig_parts_are_no_place_for_several_ranks(environment: pytest.MonkeyPatch) -> None:
+    fake(environment, {**SLURM, "CUDA_VISIBLE_DEVICES": "MIG-1,MIG-2"})
+    with pytest.raises(LauncherError, match="a job on MIG parts has one process, not 2"):
+        this_node(os.environ)
+
+
 def test_several_tasks_on_a_node_are_refused(environment: pytest.MonkeyPatch) -> None:
     fake(environment, {**SLURM, "SLURM_NTASKS": "16"})
     with pytest.raises(LauncherError, match="tasks_per_node must be 1"):
@@ -176,5 +182,6 @@ def test_the_preset_for_slurm_composes() -> None:
         launcher = hydra.compose("train", words, return_hydra_config=True).hydra.launcher
     assert launcher._target_.endswith(".SlurmLauncher")
     assert (launcher.tasks_per_node, launcher.partition) == (1, "gpu")
+    assert "export CUDA_DEVICE_ORDER=PCI_BUS_ID" in launcher.setup
     assert launcher.max_num_timeout > 0, "submitit gives up at the first end of the time"
     assert launcher.signal_delay_s > DEFAULT_SAVE_S, "Slurm would kill before the ranks have saved"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from hydra_plugins.qvl_torchrun_launcher._causes import first_cause
-from hydra_plugins.qvl_torchrun_launcher._devices import DeviceLocks
 from hydra_plugins.qvl_torchrun_launcher._guard import Guard
+from hydra_plugins.qvl_torchrun_launcher._locks import DeviceLocks
 from hydra_plugins.qvl_torchrun_launcher._proc import facts_of
 from hydra_plugins.qvl_torchrun_launcher._processes import (
     PARENT,

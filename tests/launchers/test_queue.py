@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from hydra_plugins.qvl_torchrun_launcher._attempt import describe_exit
-from hydra_plugins.qvl_torchrun_launcher._devices import DeviceLocks
 from hydra_plugins.qvl_torchrun_launcher._errors import LauncherError
+from hydra_plugins.qvl_torchrun_launcher._locks import DeviceLocks
 from hydra_plugins.qvl_torchrun_launcher._processes import processes_of
 from hydra_plugins.qvl_torchrun_launcher._queue import Queue
 from hydra_plugins.qvl_torchrun_launcher._signals import Interrupts

@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 
 import pytest
-from hydra_plugins.qvl_torchrun_launcher._devices import Slot
 from hydra_plugins.qvl_torchrun_launcher._preview import plan
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot
 from hydra_plugins.qvl_torchrun_launcher._status import State
 from hydra_plugins.qvl_torchrun_launcher._table import Row, Screen, differing, duration, live_table
 from rich.console import Console

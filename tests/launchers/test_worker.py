@@ -26,7 +26,6 @@ from hydra_plugins.qvl_torchrun_launcher._causes import (
     write_error,
     write_failures,
 )
-from hydra_plugins.qvl_torchrun_launcher._devices import Slot
 from hydra_plugins.qvl_torchrun_launcher._environment import job_environment
 from hydra_plugins.qvl_torchrun_launcher._processes import (
     Command,
@@ -39,6 +38,7 @@ from hydra_plugins.qvl_torchrun_launcher._processes import (
     stop,
     worker_argv,
 )
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot
 
 MakeJob = Callable[..., Path]
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hydra_plugins.qvl_torchrun_launcher._causes import PREEMPTED, clear_attempt, first_cause, last_lines, rank_log
-from hydra_plugins.qvl_torchrun_launcher._devices import HeldDevices, Slot
 from hydra_plugins.qvl_torchrun_launcher._environment import job_environment
 from hydra_plugins.qvl_torchrun_launcher._job_file import hydra_config, job_text
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job, Task, task_config
+from hydra_plugins.qvl_torchrun_launcher._locks import HeldDevices
 from hydra_plugins.qvl_torchrun_launcher._processes import Command, JobProcess, agent_argv, worker_argv
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot
 from hydra_plugins.qvl_torchrun_launcher._status import FailureCause, State, Status, now, read_json, write_bytes
 from hydra_plugins.qvl_torchrun_launcher.config import TorchrunLauncherConf
 from omegaconf import OmegaConf

@@ -1,300 +1,156 @@
-"""Devices of this machine: find them, share them out among jobs, and lock them against other launchers."""
+"""The devices that jobs may use, by name, and whether somebody else uses them."""
 
 from __future__ import annotations
 
-import fcntl
-import getpass
 import os
 import re
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from hydra_plugins.qvl_torchrun_launcher._errors import LauncherError
-from hydra_plugins.qvl_torchrun_launcher._proc import facts_of
+from hydra_plugins.qvl_torchrun_launcher._machine import AS_NVIDIA_SMI, CPU_ADVICE, ORDER, VISIBLE, Device, Machine
+from hydra_plugins.qvl_torchrun_launcher._nvidia import read_machine
 
-__all__ = ["DeviceLocks", "HeldDevices", "Slot", "find_devices", "list_devices", "make_slots", "physical_names"]
+__all__ = ["IN_USE_MIB", "find_devices", "is_in_use", "usage_text"]
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+IN_USE_MIB = 1024
+"""Memory from which on a device counts as in use: more than an idle process has, less than any training."""
 
-_QUERY_TIMEOUT_S = 60
-_POLL_S = 0.2
-_DEVICE = re.compile(r"\d+|(GPU|MIG)-[0-9A-Za-z/-]+")
-_LISTED_GPU = re.compile(r"GPU (\d+): .*\(UUID: (GPU-[0-9a-f-]+)\)")
-_LISTED_PART = re.compile(r"\s+MIG .*\(UUID: (MIG-[0-9A-Za-z/-]+)\)")
-_HOLDER = re.compile(r"pid (\d+) of [\w.@\\-]+ since [\d: -]+")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Place for one job at a time.
-
-    Attributes:
-        number: Counts from 0.
-        devices: CUDA's names of the devices, such as ("0", "1"); empty where the job runs on the CPU.
-        processes: Ranks of a job here.
-    """
-
-    number: int
-    devices: tuple[str, ...]
-    processes: int
+_NONE = ([""], ["-1"], ["NoDevFiles"])
+_NUMBER = re.compile(r"\d+")
+_ID = re.compile(r"(GPU|MIG)-[0-9A-Za-z/-]*")
+_OUTERMOST = "pid:[4026531836]"  # namespace in which process numbers are those that the driver tells
 
 
-def list_devices() -> str | None:
-    """Return what `nvidia-smi -L` prints, None where there is no such tool.
+def find_devices(
+    environ: Mapping[str, str], *, named: str | None = None, read: Callable[[], Machine] = read_machine
+) -> tuple[Device, ...]:
+    """Return the devices that may be used, in the order in which they were named.
 
-    Raises:
-        LauncherError: It fails or hangs.
-    """
-    advice = f"set {VISIBLE}= to run on the CPU"
-    try:
-        done = subprocess.run(
-            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=_QUERY_TIMEOUT_S, check=False
-        )
-    except FileNotFoundError:
-        return None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise LauncherError(f"nvidia-smi does not work: {error}; {advice}") from error
-    if done.returncode != 0 and "No devices" not in done.stdout:
-        said = " ".join((done.stdout + done.stderr).split())
-        raise LauncherError(f"nvidia-smi does not work, exit code {done.returncode}: {said}; {advice}")
-    return done.stdout
-
-
-def find_devices(environ: Mapping[str, str], *, query: Callable[[], str | None] = list_devices) -> tuple[str, ...]:
-    """Return the devices that jobs may use, as CUDA names them.
+    Names are checked against what is there, and ids that were cut short are made whole. Where nothing can be asked,
+    such as on a login node, they are taken as they are.
 
     Args:
         environ: Its CUDA_VISIBLE_DEVICES is the pool if set; "" and "-1" stand for no device.
-        query: Returns the output of `nvidia-smi -L`, None without such a tool. A device cut into MIG parts gives these.
+        named: `hydra.launcher.devices`; wins over the environment, and counts as nvidia-smi does.
+        read: Looks at the machine; not called where no device is wanted.
 
     Raises:
-        LauncherError: A device in the pool is none or is named twice, or nvidia-smi fails.
+        LauncherError: A name stands for no device, for several, or for one that is named already or cannot be used; or
+            the devices cannot be asked.
     """
-    pool = environ.get(VISIBLE)
-    if pool is None:
-        return _parse_listing(query() or "")[0]
-    names = [name.strip() for name in pool.split(",")]
-    if names in ([""], ["-1"], ["NoDevFiles"]):
+    key, pool = ("hydra.launcher.devices", named) if named is not None else (VISIBLE, environ.get(VISIBLE))
+    names = None if pool is None else [name.strip() for name in pool.split(",")]
+    if names in _NONE:
         return ()
+    machine = read()
+    if names is None:
+        return _all_of(machine)
+    if named is None:
+        _refuse_other_order(names, machine, environ.get(ORDER, AS_NVIDIA_SMI))
+    devices: list[Device] = []
     for name in names:
-        if _DEVICE.fullmatch(name) is None:
-            raise LauncherError(f"{VISIBLE}={pool}: {name!r} is no device; expected numbers, GPU-<id> or MIG-<id>")
-        if names.count(name) > 1:
-            raise LauncherError(f"{VISIBLE}={pool}: device {name} is named twice")
-    return tuple(names)
-
-
-def physical_names(devices: Sequence[str], *, query: Callable[[], str | None] = list_devices) -> dict[str, str]:
-    """Return one name for each device, the same for all who use it, however they call it.
-
-    Args:
-        devices: Numbers or ids, also beginnings of ids.
-        query: As of `find_devices`.
-    """
-    _, ids = _parse_listing(query() or "")
-    names = {}
-    for device in devices:
-        longer = [full for full in set(ids.values()) if full.startswith(device)]
-        names[device] = ids.get(device, longer[0] if len(longer) == 1 else device)
-    return names
-
-
-def make_slots(devices: Sequence[str], *, cpu_processes: int, gpus_per_job: int | None, jobs: int) -> tuple[Slot, ...]:
-    """Share devices out.
-
-    Args:
-        devices: The pool, in the order in which they are taken.
-        cpu_processes: How many ranks run at a time where there is no device.
-        gpus_per_job: Devices of a job, and so its ranks; None: as many as the number of jobs leaves each.
-            Without devices: ranks of a job; None: 1.
-        jobs: How many are to run; there are never more slots than that.
-
-    Returns:
-        At least one slot.
-
-    Raises:
-        LauncherError: A job wants more devices than there are.
-        ValueError: A number is below 1.
-    """
-    for name, number in {"cpu_processes": cpu_processes, "gpus_per_job": gpus_per_job, "jobs": jobs}.items():
-        if number is not None and number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}")
-    if not devices:
-        size = gpus_per_job or 1
-        return tuple(Slot(number, (), size) for number in range(min(max(1, cpu_processes // size), jobs)))
-    size = gpus_per_job or max(1, len(devices) // jobs)
-    if size > len(devices):
-        raise LauncherError(f"gpus_per_job={size}, but there are {len(devices)} devices: {','.join(devices)}")
-    groups = [tuple(devices[first : first + size]) for first in range(0, len(devices) - size + 1, size)]
-    return tuple(Slot(number, group, size) for number, group in enumerate(groups[:jobs]))
-
-
-class HeldDevices:
-    """Devices that are locked until `release`, or until the last process dies that has the descriptors.
-
-    Attributes:
-        descriptors: Open lock files.
-    """
-
-    def __init__(self, descriptors: Sequence[int]) -> None:
-        self.descriptors = tuple(descriptors)
-
-    def __enter__(self) -> HeldDevices:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Unlock them, also for processes that have inherited the descriptors."""
-        for descriptor in self.descriptors:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            os.close(descriptor)
-        self.descriptors = ()
-
-
-class DeviceLocks:
-    """Locks of devices that all launchers of this machine respect, whoever started them.
-
-    Args:
-        folder: Where the lock files lie; None: a folder shared by all users.
-        names: Names of devices in the files' names, from `physical_names`; a device that is missing has its own.
-    """
-
-    def __init__(self, folder: Path | None = None, *, names: Mapping[str, str] | None = None) -> None:
-        self._folder = folder or Path(tempfile.gettempdir()) / "torchrun-launcher-locks"
-        self._names = dict(names or {})
-
-    def free(self, devices: Sequence[str]) -> tuple[str, ...]:
-        """Return the devices that nobody holds at this moment.
-
-        Raises:
-            LauncherError: As of `take`.
-        """
-        found = []
-        for device in devices:
-            descriptor = self._open(device)
-            if _lock(descriptor):
-                found.append(device)
-            os.close(descriptor)
-        return tuple(found)
-
-    def take(
-        self, devices: Sequence[str], *, timeout_s: float | None, on_wait: Callable[[str], None] | None = None
-    ) -> HeldDevices:
-        """Lock devices, all or none.
-
-        Args:
-            devices: As CUDA names them.
-            timeout_s: Seconds to wait for those that others hold; 0 does not wait, None waits for ever.
-            on_wait: Told at each try who holds a device; what it raises ends the waiting.
-
-        Raises:
-            LauncherError: A device is still held, the text tells by whom; or the lock files cannot be used.
-        """
-        end = None if timeout_s is None else time.monotonic() + timeout_s
-        held: list[int] = []
         try:
-            for device in sorted(
-                devices, key=self._file_of
-            ):  # one order for all, so that two never wait for each other
-                descriptor = self._open(device)
-                held.append(descriptor)
-                self._wait_for(device, descriptor, end, on_wait)
-        except BaseException:
-            HeldDevices(held).release()
-            raise
-        return HeldDevices(held)
-
-    def _wait_for(self, device: str, descriptor: int, end: float | None, on_wait: Callable[[str], None] | None) -> None:
-        while not _lock(descriptor):
-            text = f"device {device} is held by {_read_holder(descriptor)}"
-            if end is not None and time.monotonic() >= end:
-                raise LauncherError(text)
-            if on_wait is not None:
-                on_wait(text)
-            time.sleep(_POLL_S)
-        _write_holder(descriptor)
-
-    def _file_of(self, device: str) -> Path:
-        return self._folder / f"{self._names.get(device, device).replace('/', '_')}.lock"
-
-    def _open(self, device: str) -> int:
-        path = self._file_of(device)
-        try:
-            self._make_folder()
-            return _open_shared(path)
-        except OSError as error:
-            raise LauncherError(f"{path}: device {device} cannot be locked: {error.strerror}") from error
-
-    def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(parents=True)
-        except FileExistsError:
-            return
-        self._folder.chmod(0o1777)
+            found = _named(name, machine)
+            _refuse_twice(name, found, devices, names)
+        except LauncherError as error:
+            raise LauncherError(f"{key}={pool}: {error}") from error
+        devices.append(found)
+    return _of_one_kind(devices)
 
 
-def _parse_listing(text: str) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the usable devices that `nvidia-smi -L` lists, and the id of each number and of each id."""
-    usable: list[str] = []
-    ids: dict[str, str] = {}
-    for line in text.splitlines():
-        if gpu := _LISTED_GPU.match(line):
-            usable.append(gpu[1])
-            ids |= {gpu[1]: gpu[2], gpu[2]: gpu[2]}
-        elif part := _LISTED_PART.match(line):
-            if usable and usable[-1] in ids and not usable[-1].startswith("MIG"):
-                usable.pop()  # a device that is cut into parts cannot be used as a whole
-            usable.append(part[1])
-            ids[part[1]] = part[1]
-    return tuple(usable), ids
+def is_in_use(device: Device) -> bool:
+    """Return whether somebody uses a device: a GiB of its memory is taken, or more."""
+    return device.used_mib is not None and device.used_mib >= IN_USE_MIB
 
 
-def _open_shared(path: Path) -> int:
-    """Open a file that all users may lock; it is made if there is none."""
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-    while True:
-        try:
-            return os.open(path, flags)  # without O_CREAT, which the kernel refuses for another user's file in /tmp
-        except FileNotFoundError:
-            pass
-        try:
-            descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
-            continue
-        os.fchmod(descriptor, 0o666)  # whatever the umask
-        return descriptor
+def usage_text(device: Device) -> str:
+    """Return who uses a device, such as "device 0: 61440 of 81559 MiB taken, pid 4321 (anna, python) 61000 MiB"."""
+    memory = "memory unknown" if device.used_mib is None else f"{device.used_mib} of {device.total_mib} MiB taken"
+    users = [f"pid {use.pid}{_who(use.pid)}" + (f" {use.mib} MiB" if use.mib else "") for use in device.processes]
+    return f"device {device.name}: " + ", ".join([memory, *(users or ["by processes that cannot be seen from here"])])
 
 
-def _lock(descriptor: int) -> bool:
+def _who(pid: int) -> str:
+    """Return the user and the program of a process, if its number means the same here as for the driver."""
+    place = Path(f"/proc/{pid}")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        if os.readlink("/proc/self/ns/pid") != _OUTERMOST:
+            return ""
+        program = ascii((place / "comm").read_text(errors="replace").strip())[1:-1]  # it may hold anything
+        return f" ({place.owner()}, {program})"
+    except (OSError, KeyError):
+        return ""
 
 
-def _write_holder(descriptor: int) -> None:
-    text = f"pid {os.getpid()} of {_user()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(), 0)
+def _all_of(machine: Machine) -> tuple[Device, ...]:
+    if not machine.reader and machine.device_files:
+        raise LauncherError(
+            f"there is {machine.device_files[0]}, but neither NVML nor nvidia-smi, which would tell about it (in a "
+            f"container: NVIDIA_DRIVER_CAPABILITIES=compute,utility); name the devices, {VISIBLE}=0, or {CPU_ADVICE}"
+        )
+    faulty = [device for device in machine.devices if device.fault]
+    if faulty:
+        rest = ",".join(device.name for device in machine.devices if not device.fault)
+        faults = "; ".join(f"device {device.name} cannot be used: {device.fault}" for device in faulty)
+        raise LauncherError(f"{faults}; leave it out: {VISIBLE}={rest}")
+    return machine.devices
 
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number without a name
-        return str(os.getuid())
+def _named(name: str, machine: Machine) -> Device:
+    """Return the device that a name stands for."""
+    if _NUMBER.fullmatch(name):
+        found = [device for device in machine.devices if device.number == int(name)]
+    elif _ID.fullmatch(name):
+        found = [device for device in machine.devices if name in (device.gpu, device.uuid)] or [
+            device for device in machine.devices if (device.gpu if name[0] == "G" else device.uuid).startswith(name)
+        ]
+    else:
+        raise LauncherError(f"{name!r} is no device; expected numbers, GPU-<id> or MIG-<id>")
+    if not machine.reader:
+        plain = str(int(name)) if name.isdecimal() else name
+        return Device(plain, plain)
+    if not found:
+        there = ", ".join(_label(device) for device in machine.devices) or "no device"
+        raise LauncherError(f"device {name} is not there; {machine.reader} lists {there}")
+    if len(found) > 1:
+        names = ", ".join(device.name for device in found)
+        is_cut = len({device.gpu for device in found}) == 1
+        raise LauncherError(
+            f"device {name} is cut into MIG parts, name one of them: {names}"
+            if is_cut
+            else f"{name} is the beginning of several ids: {', '.join(device.uuid for device in found)}"
+        )
+    if found[0].fault:
+        raise LauncherError(f"device {name} cannot be used: {found[0].fault}")
+    return found[0] if _NUMBER.fullmatch(name) else replace(found[0], name=found[0].uuid)
 
 
-def _read_holder(descriptor: int) -> str:
-    text = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
-    found = _HOLDER.fullmatch(text)
-    if found is None:
-        return "another process"
-    return text if facts_of(int(found[1])) else f"what {text} has left, which is being ended"
+def _label(device: Device) -> str:
+    return device.uuid if device.name == device.uuid else f"{device.name} ({device.uuid})"
+
+
+def _refuse_twice(name: str, device: Device, before: Sequence[Device], names: Sequence[str]) -> None:
+    """Refuse a device that is in the pool already: CUDA would see none at all."""
+    for earlier, other in zip(before, names, strict=False):
+        if earlier.uuid == device.uuid:
+            also = "" if other == name else f", also as {other}"
+            raise LauncherError(f"device {name} is named twice{also}")
+
+
+def _refuse_other_order(names: Sequence[str], machine: Machine, order: str) -> None:
+    """Refuse numbers that mean other devices than those of nvidia-smi."""
+    models = sorted({device.model for device in machine.devices})
+    if order != AS_NVIDIA_SMI and len(models) > 1 and any(_NUMBER.fullmatch(name) for name in names):
+        raise LauncherError(
+            f"{VISIBLE}={','.join(names)} with {ORDER}={order} does not count as nvidia-smi does, and the devices "
+            f"differ ({', '.join(models)}); set {ORDER}={AS_NVIDIA_SMI}, or name them as GPU-<id>"
+        )
+
+
+def _of_one_kind(devices: Sequence[Device]) -> tuple[Device, ...]:
+    """Name all by their ids if some are: CUDA does not read on where numbers and ids are mixed."""
+    if all(_NUMBER.fullmatch(device.name) for device in devices):
+        return tuple(devices)
+    return tuple(replace(device, name=device.uuid) for device in devices)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hydra_plugins.qvl_torchrun_launcher._devices import VISIBLE, Slot
 from hydra_plugins.qvl_torchrun_launcher._errors import LauncherError
+from hydra_plugins.qvl_torchrun_launcher._machine import AS_NVIDIA_SMI, ORDER, VISIBLE
 from hydra_plugins.qvl_torchrun_launcher._processes import PARENT, TOKEN
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot
 
-__all__ = ["INSIDE_TORCHRUN", "available_cpus", "job_environment", "threads_per_process"]
+__all__ = ["INSIDE_TORCHRUN", "available_cpus", "device_environment", "job_environment", "threads_per_process"]
 
 INSIDE_TORCHRUN = "TORCHELASTIC_RUN_ID"
 """Environment variable that every rank of torchrun has."""
@@ -23,7 +24,7 @@ _RANK_VARIABLES = {
     *(TOKEN, PARENT),
 }
 _RANK_PREFIXES = ("PET_", "TORCHELASTIC_")  # torchrun reads each of its options from PET_<NAME>
-_DECIDED = {*_RANK_VARIABLES, VISIBLE}
+_DECIDED = {*_RANK_VARIABLES, ORDER, VISIBLE}
 
 
 def job_environment(
@@ -53,13 +54,17 @@ def job_environment(
             raise LauncherError(f"the environment variable {name} cannot be set for a job: the launcher decides it")
     inherited = {name: value for name, value in base.items() if not _is_of_ranks(name)}
     defaults = {
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # numbers as nvidia-smi has them
         "OMP_NUM_THREADS": str(threads),
         "PYTHONUNBUFFERED": "1",  # the last lines before a kill reach the log
         "TORCHINDUCTOR_CACHE_DIR": str(job_folder / ".cache" / "inductor"),
         "TRITON_CACHE_DIR": str(job_folder / ".cache" / "triton"),
     }
-    return {**defaults, **inherited, **extra, VISIBLE: ",".join(slot.devices), TOKEN: token}
+    return {**defaults, **inherited, **extra, **device_environment(slot.devices), TOKEN: token}
+
+
+def device_environment(devices: Sequence[str]) -> dict[str, str]:
+    """Return the variables that let CUDA see these devices only, with numbers as nvidia-smi has them."""
+    return {ORDER: AS_NVIDIA_SMI, VISIBLE: ",".join(devices)}
 
 
 def available_cpus() -> int:

@@ -12,9 +12,10 @@ from hydra.core.utils import JobReturn, JobStatus, env_override, run_job
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.qvl_torchrun_launcher._attempt import begin
 from hydra_plugins.qvl_torchrun_launcher._causes import PREEMPTED
-from hydra_plugins.qvl_torchrun_launcher._devices import VISIBLE, Slot
+from hydra_plugins.qvl_torchrun_launcher._environment import device_environment
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job
 from hydra_plugins.qvl_torchrun_launcher._returns import PlainReturn, QuietReturn
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot
 from hydra_plugins.qvl_torchrun_launcher._status import FailureCause, State, Status, jsonable, now
 from hydra_plugins.qvl_torchrun_launcher.config import TorchrunLauncherConf
 
@@ -49,7 +50,7 @@ def run_here(
     """
     status = begin(job, slot, token=None, before=job.earlier)
     begun = time.monotonic()
-    environ = {**settings.env, **({VISIBLE: ",".join(slot.devices)} if slot.devices else {})}
+    environ = {**settings.env, **device_environment(slot.devices)}
     with env_override(environ), _noting_the_end(job, status, begun):
         result = run_job(
             hydra_context=context,

@@ -14,10 +14,11 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra_plugins.qvl_torchrun_launcher._attempt import Attempt, Stop, begin, finish, make_command, write_job_file
 from hydra_plugins.qvl_torchrun_launcher._causes import PREEMPTED, dead_ranks, first_cause
-from hydra_plugins.qvl_torchrun_launcher._devices import HeldDevices, Slot, find_devices
+from hydra_plugins.qvl_torchrun_launcher._devices import find_devices
 from hydra_plugins.qvl_torchrun_launcher._environment import available_cpus, threads_per_process
 from hydra_plugins.qvl_torchrun_launcher._errors import JobFailure, LauncherError
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job, Task, fingerprint_of
+from hydra_plugins.qvl_torchrun_launcher._locks import HeldDevices
 from hydra_plugins.qvl_torchrun_launcher._node_signals import Requests
 from hydra_plugins.qvl_torchrun_launcher._processes import (
     ask_to_stop,
@@ -29,6 +30,7 @@ from hydra_plugins.qvl_torchrun_launcher._processes import (
     stop,
 )
 from hydra_plugins.qvl_torchrun_launcher._returns import failure_text
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot, refuse_parts
 from hydra_plugins.qvl_torchrun_launcher._status import (
     State,
     Status,
@@ -98,7 +100,7 @@ def this_node(environ: Mapping[str, str], *, processes: int | None = None) -> No
         processes: Ranks of each node; None: NPROC_PER_NODE, else one for each device.
 
     Raises:
-        LauncherError: The scheduler has started several tasks on a node.
+        LauncherError: The scheduler has started several tasks on a node, or it has named no device.
     """
     if "SUBMITIT_EXECUTOR" not in environ or "RANK" in environ:
         return None
@@ -110,10 +112,11 @@ def this_node(environ: Mapping[str, str], *, processes: int | None = None) -> No
             f"{place.num_tasks} tasks run on {place.num_nodes} nodes, but torchrun starts the processes of a node: "
             "hydra.launcher.tasks_per_node must be 1"
         )
-    devices = find_devices(environ)
+    devices = tuple(device.name for device in find_devices(environ))
     processes = processes or int(environ.get("NPROC_PER_NODE") or len(devices) or 1)
     if place.num_nodes * processes == 1:
         return None
+    refuse_parts(devices, processes)
     return Node(
         number=place.node,
         count=place.num_nodes,

@@ -12,7 +12,7 @@ from hydra_plugins.qvl_torchrun_launcher._status import State
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-__all__ = ["expected_seconds", "longest_first"]
+__all__ = ["expected_seconds", "guessed_work", "longest_first"]
 
 
 def longest_first(jobs: Sequence[Job], keys: Sequence[str]) -> list[Job]:
@@ -29,16 +29,25 @@ def expected_seconds(jobs: Sequence[Job], keys: Sequence[str]) -> dict[int, floa
 
     Args:
         jobs: All jobs of the sweep, also those that are done.
-        keys: Dotted keys of numbers in the job's configuration.
+        keys: Dotted keys of numbers in the job's configuration; a negative one does not count.
 
     Raises:
         LauncherError: A key is missing or no number.
     """
-    guesses = {job.number: math.prod(_factor(job, key) for key in keys) for job in jobs}
+    guesses = guessed_work(jobs, keys)
     known = {job.number: job.earlier.seconds for job in jobs if _took(job) and job.earlier and job.earlier.seconds}
     rates = [seconds / guesses[number] for number, seconds in known.items() if guesses[number] > 0]
     scale = statistics.median(rates) if rates else 1.0
     return {number: known.get(number, guess * scale) for number, guess in guesses.items()}
+
+
+def guessed_work(jobs: Sequence[Job], keys: Sequence[str]) -> dict[int, float]:
+    """Return by job number the product of the keys, whatever earlier runs took.
+
+    Raises:
+        LauncherError: A key is missing or no number.
+    """
+    return {job.number: math.prod(_factor(job, key) for key in keys) for job in jobs}
 
 
 def _took(job: Job) -> bool:
@@ -53,4 +62,4 @@ def _factor(job: Job, key: str) -> float:
         raise LauncherError(f"{place}: {error}") from error
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise LauncherError(f"{place} is {value!r}, not a number")
-    return max(float(value), 0.0)
+    return float(value) if value >= 0 else 1.0  # by custom -1 leaves it to another key

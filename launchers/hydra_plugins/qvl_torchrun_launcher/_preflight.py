@@ -16,12 +16,16 @@ from hydra_plugins.qvl_torchrun_launcher._jobs import Job, Task, task_config
 from hydra_plugins.qvl_torchrun_launcher._processes import TOKEN
 from hydra_plugins.qvl_torchrun_launcher.config import TorchrunLauncherConf
 
-__all__ = ["check_jobs", "load_function", "prepare_jobs", "read_settings", "refuse_nested"]
+__all__ = ["Findings", "check_jobs", "load_function", "prepare_jobs", "read_settings", "refuse_nested"]
 
-CHOICES = {"on_failure": ("raise_at_end", "stop", "continue"), "fork_server": ("auto", "on", "off")}
+CHOICES = {
+    "busy_devices": ("skip", "warn", "error"),
+    "fork_server": ("auto", "on", "off"),
+    "on_failure": ("raise_at_end", "stop", "continue"),
+}
 SMALLEST = {
     **{"gpus_per_job": 1, "cpu_processes": 1, "max_restarts": 0, "timeout_min": 0, "stall_min": 0, "grace_s": 0},
-    **{"preempt_grace_s": 0, "lock_timeout_s": 0, "stagger_s": 0},
+    **{"preempt_grace_s": 0, "lock_timeout_s": 0, "stagger_s": 0, "speedup": 1},
 }
 YAML_WORDS = {"True": "on", "False": "off"}  # what YAML makes of on and off
 
@@ -98,11 +102,15 @@ class Findings:
             LauncherError: All findings, one a line.
         """
         if self.lines:
-            raise LauncherError("\n".join([f"the sweep does not start, {len(self.lines)} findings:", *self.lines]))
+            raise self.error()
+
+    def error(self) -> LauncherError:
+        """Return what tells all findings."""
+        return LauncherError("\n".join([f"the sweep does not start, {len(self.lines)} findings:", *self.lines]))
 
 
-def check_jobs(jobs: Sequence[Job], check: str | None, *, processes: int) -> None:
-    """Let the application refuse jobs.
+def check_jobs(jobs: Sequence[Job], check: str | None, *, processes: int) -> Findings:
+    """Let the application tell what is wrong with jobs.
 
     Args:
         jobs: All that will run.
@@ -110,17 +118,20 @@ def check_jobs(jobs: Sequence[Job], check: str | None, *, processes: int) -> Non
             it, the node `hydra`, and the number of processes; it raises anything to refuse.
         processes: Of each job.
 
+    Returns:
+        All about all jobs.
+
     Raises:
-        LauncherError: All findings about all jobs, one a line.
+        LauncherError: There is no such function.
     """
-    if check is None:
-        return
-    function = load_function(check, "hydra.launcher.check")
     findings = Findings()
+    if check is None:
+        return findings
+    function = load_function(check, "hydra.launcher.check")
     for job in jobs:
         with hydra_config(job.config), findings.of(job):
             function(task_config(job.config), job.config.hydra, processes)
-    findings.refuse()
+    return findings
 
 
 def prepare_jobs(jobs: Sequence[Job], task: Task, *, make: Callable[[Job], object]) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra_plugins.qvl_torchrun_launcher._devices import Slot
 from hydra_plugins.qvl_torchrun_launcher._environment import INSIDE_TORCHRUN
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job
 from hydra_plugins.qvl_torchrun_launcher._processes import PARENT, TOKEN, Command
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot
 from hydra_plugins.qvl_torchrun_launcher._status import write_bytes
 
 __all__ = ["Planned", "export_specs", "plan", "preview_lines", "shell_command"]

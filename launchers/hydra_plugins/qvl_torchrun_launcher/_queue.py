@@ -10,9 +10,9 @@ from typing import Protocol
 
 from hydra_plugins.qvl_torchrun_launcher._attempt import JOB_FILE, Attempt, Stop, begin, finish, make_command
 from hydra_plugins.qvl_torchrun_launcher._causes import dead_ranks
-from hydra_plugins.qvl_torchrun_launcher._devices import DeviceLocks, HeldDevices, Slot
 from hydra_plugins.qvl_torchrun_launcher._errors import LauncherError
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job, initial_status
+from hydra_plugins.qvl_torchrun_launcher._locks import DeviceLocks, HeldDevices
 from hydra_plugins.qvl_torchrun_launcher._processes import (
     ask_to_stop,
     clean_up,
@@ -22,6 +22,7 @@ from hydra_plugins.qvl_torchrun_launcher._processes import (
     stop,
 )
 from hydra_plugins.qvl_torchrun_launcher._signals import Interrupts
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot
 from hydra_plugins.qvl_torchrun_launcher._starter import Starter
 from hydra_plugins.qvl_torchrun_launcher._status import State, Status
 from hydra_plugins.qvl_torchrun_launcher.config import TorchrunLauncherConf

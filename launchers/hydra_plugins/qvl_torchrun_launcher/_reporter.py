@@ -9,10 +9,10 @@ from dataclasses import replace
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.qvl_torchrun_launcher._attempt import PROGRESS, Attempt
-from hydra_plugins.qvl_torchrun_launcher._devices import Slot
 from hydra_plugins.qvl_torchrun_launcher._job_file import hydra_config
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job, initial_status
 from hydra_plugins.qvl_torchrun_launcher._returns import make_return
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot
 from hydra_plugins.qvl_torchrun_launcher._status import State, Status, read_json
 from hydra_plugins.qvl_torchrun_launcher._table import Row, Screen, differing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,23 +15,17 @@ from typing import Any
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.qvl_torchrun_launcher._attempt import make_command
-from hydra_plugins.qvl_torchrun_launcher._devices import (
-    VISIBLE,
-    DeviceLocks,
-    Slot,
-    find_devices,
-    make_slots,
-    physical_names,
-)
+from hydra_plugins.qvl_torchrun_launcher._devices import find_devices
 from hydra_plugins.qvl_torchrun_launcher._environment import available_cpus, threads_per_process
 from hydra_plugins.qvl_torchrun_launcher._errors import JobFailure, LauncherError
 from hydra_plugins.qvl_torchrun_launcher._export import export_for_schedulers
 from hydra_plugins.qvl_torchrun_launcher._guard import Guard
 from hydra_plugins.qvl_torchrun_launcher._in_process import run_here, runs_here
 from hydra_plugins.qvl_torchrun_launcher._jobs import Job, Task, compose_jobs, find_task, initial_status
+from hydra_plugins.qvl_torchrun_launcher._locks import DeviceLocks
+from hydra_plugins.qvl_torchrun_launcher._machine import AS_NVIDIA_SMI, ORDER, Device
 from hydra_plugins.qvl_torchrun_launcher._order import longest_first
 from hydra_plugins.qvl_torchrun_launcher._preflight import (
-    check_jobs,
     load_function,
     prepare_jobs,
     read_settings,
@@ -42,7 +36,9 @@ from hydra_plugins.qvl_torchrun_launcher._processes import Command, become_subre
 from hydra_plugins.qvl_torchrun_launcher._queue import Place, Queue
 from hydra_plugins.qvl_torchrun_launcher._reporter import Reporter
 from hydra_plugins.qvl_torchrun_launcher._returns import failure_text, skipped_return
+from hydra_plugins.qvl_torchrun_launcher._sharing import Sharing, devices_for_use
 from hydra_plugins.qvl_torchrun_launcher._signals import Interrupts
+from hydra_plugins.qvl_torchrun_launcher._slots import Slot, sharing_text
 from hydra_plugins.qvl_torchrun_launcher._starter import Starter
 from hydra_plugins.qvl_torchrun_launcher._status import State, Status, SweepRecord
 from hydra_plugins.qvl_torchrun_launcher._table import Screen
@@ -74,6 +70,8 @@ class Sweep:
         self.folder = Path(os.path.abspath(str(config.hydra.sweep.dir)))
         self.record = SweepRecord(self.folder, command=self._redacted(sys.orig_argv))
         self.has_failed = False
+        self.locks = DeviceLocks()
+        self.size: int | None = None  # devices of a job in the last batch
 
     def launch(self, batch: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
         """Run a batch of jobs, see `TorchrunLauncher.launch`."""
@@ -85,13 +83,22 @@ class Sweep:
         with _only_one(self.folder):
             task = Task(self.settings.task) if self.settings.task else find_task(self.task_function)
             jobs = self._compose(batch, first, task)
-            slots = self._slots(len(jobs))
             waiting = longest_first(jobs, self.settings.longest_first_by)
-            check_jobs(waiting, self.settings.check, processes=slots[0].processes)
+            only_shows = self.settings.dry_run or self.settings.export is not None
+            if not only_shows:
+                _end_leftovers(waiting)  # before the memory of the devices is looked at
+            reporter = self._reporter(jobs)
+            devices = self._devices(reporter.note) if waiting else []
+            sharing = Sharing(devices, jobs, waiting, self.settings, earlier=self.size)
+            slots = sharing.slots(reporter.note)
+            self.size = slots[0].processes if devices else self.size
             prepare_jobs(waiting, task, make=partial(self._command, slot=slots[0], threads=_threads(slots)))
-            if self.settings.dry_run or self.settings.export:
-                return self._show(jobs, waiting, slots)
-            return self._run(jobs, waiting, slots)
+            if devices and (only_shows or not self._runs_here(jobs, slots)):
+                text, hint = sharing_text(devices, slots, jobs=len(waiting)), sharing.hint(slots) if only_shows else ""
+                reporter.note(f"{text}; {hint}" if hint else text)
+            if only_shows:
+                return self._show(jobs, waiting, slots, reporter)
+            return self._run(jobs, waiting, slots, reporter)
 
     def _compose(self, batch: Sequence[Sequence[str]], first: int, task: Task) -> list[Job]:
         used = [str(entry["folder"]) for entry in self.record.jobs]
@@ -106,16 +113,16 @@ class Sweep:
         redact: Any = load_function(self.settings.redact, "hydra.launcher.redact")
         return tuple(redact(list(words)))
 
-    def _slots(self, jobs: int) -> Sequence[Slot]:
-        environ = dict(os.environ)
-        if self.settings.devices is not None:
-            environ[VISIBLE] = self.settings.devices
-        return make_slots(
-            find_devices(environ),
-            cpu_processes=self.settings.cpu_processes or available_cpus(),
-            gpus_per_job=self.settings.gpus_per_job,
-            jobs=jobs,
-        )
+    def _devices(self, note: Callable[[str], None]) -> list[str]:
+        """Return the names of the devices that the jobs may use."""
+        found: Sequence[Device] = find_devices(os.environ, named=self.settings.devices)
+        self.locks = DeviceLocks(names={device.name: device.uuid for device in found})
+        if self.settings.export is None:  # other machines have other users
+            found = devices_for_use(found, self.settings.busy_devices, locks=self.locks, note=note)
+        order = os.environ.get(ORDER, AS_NVIDIA_SMI)
+        if found and order != AS_NVIDIA_SMI:
+            note(f"{ORDER}={order} is not passed on: jobs count devices as nvidia-smi does ({AS_NVIDIA_SMI})")
+        return [device.name for device in found]
 
     def _command(self, job: Job, *, slot: Slot, threads: int) -> Command:
         """Return the command of a job that is not started."""
@@ -130,13 +137,14 @@ class Sweep:
             quiet=self.settings.on_failure == "continue",
         )
 
-    def _show(self, jobs: Sequence[Job], waiting: Sequence[Job], slots: Sequence[Slot]) -> Sequence[JobReturn]:
+    def _show(
+        self, jobs: Sequence[Job], waiting: Sequence[Job], slots: Sequence[Slot], reporter: Reporter
+    ) -> Sequence[JobReturn]:
         """Tell what would run, and run nothing."""
         planned = [
             Planned(job, slot, wave, self._command(job, slot=slot, threads=_threads(slots)))
             for job, slot, wave in plan(waiting, slots)
         ]
-        reporter = self._reporter(jobs)
         for line in preview_lines(planned, reporter.labels):
             reporter.note(line)
         if self.settings.export:
@@ -145,17 +153,22 @@ class Sweep:
                 reporter.note(f"written: {path}")
         return [skipped_return(job) for job in jobs]
 
-    def _run(self, jobs: Sequence[Job], waiting: Sequence[Job], slots: Sequence[Slot]) -> Sequence[JobReturn]:
-        _end_leftovers(waiting)
+    def _run(
+        self, jobs: Sequence[Job], waiting: Sequence[Job], slots: Sequence[Slot], reporter: Reporter
+    ) -> Sequence[JobReturn]:
         for job in waiting:
             initial_status(job).write(job.folder)
         self.record.jobs += [
             {"job": job.number, "folder": job.folder.name, "fingerprint": job.fingerprint} for job in jobs
         ]
         self.record.write("running")
-        if waiting and self._is_whole() and runs_here(len(jobs), slots[0], self.settings):
+        if waiting and self._runs_here(jobs, slots):
             return [self._run_here(waiting[0], slots[0])]
-        return self._run_apart(jobs, waiting, slots)
+        return self._run_apart(jobs, waiting, slots, reporter)
+
+    def _runs_here(self, jobs: Sequence[Job], slots: Sequence[Slot]) -> bool:
+        """Return whether the only job runs in this process."""
+        return self._is_whole() and runs_here(len(jobs), slots[0], self.settings)
 
     def _is_whole(self) -> bool:
         """Return whether the sweeper has no further jobs; the trials of a search stay apart from each other."""
@@ -165,17 +178,19 @@ class Sweep:
     def _run_here(self, job: Job, slot: Slot) -> JobReturn:
         end = "stopped"
         try:
-            with _locks([slot]).take(slot.devices, timeout_s=self.settings.lock_timeout_s):
+            with self.locks.take(slot.devices, timeout_s=self.settings.lock_timeout_s):
                 result, status = run_here(self.context, self.task_function, job, slot=slot, settings=self.settings)
             end = self._end([status])
         finally:
             self.record.write(end)
         return result
 
-    def _run_apart(self, jobs: Sequence[Job], waiting: Sequence[Job], slots: Sequence[Slot]) -> Sequence[JobReturn]:
+    def _run_apart(
+        self, jobs: Sequence[Job], waiting: Sequence[Job], slots: Sequence[Slot], reporter: Reporter
+    ) -> Sequence[JobReturn]:
         """Run jobs in processes of their own."""
-        reporter, interrupts = self._reporter(jobs), Interrupts()
-        place = Place(new_sweep(), slots, _locks(slots), _threads(slots), self._starter(waiting, slots, reporter))
+        interrupts = Interrupts()
+        place = Place(new_sweep(), slots, self.locks, _threads(slots), self._starter(waiting, slots, reporter))
         queue = Queue(waiting, place, settings=self.settings, interrupts=interrupts, listener=reporter)
         end = "stopped"
         become_subreaper()
@@ -222,11 +237,6 @@ def _only_one(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise LauncherError(f"another launcher works in {folder}; wait for it, or take another folder") from error
         yield
-
-
-def _locks(slots: Sequence[Slot]) -> DeviceLocks:
-    devices = [device for slot in slots for device in slot.devices]
-    return DeviceLocks(names=physical_names(devices) if devices else None)
 
 
 def _threads(slots: Sequence[Slot]) -> int:

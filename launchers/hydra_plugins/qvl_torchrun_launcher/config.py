@@ -13,9 +13,13 @@ class TorchrunLauncherConf:
     """Keys below `hydra.launcher`.
 
     Attributes:
-        devices: Pool of CUDA devices, such as "0,1,4"; null: CUDA_VISIBLE_DEVICES, else all of nvidia-smi.
-        gpus_per_job: Devices, and so processes, of a job; "auto": as many as the number of jobs leaves each.
-            Without devices: processes of a job, "auto": 1.
+        devices: Pool of CUDA devices, such as "0,1,4" or "GPU-<id>,MIG-<id>"; null: CUDA_VISIBLE_DEVICES, else all of
+            nvidia-smi.
+        busy_devices: What becomes of devices that somebody else uses: "skip" leaves them out, "warn" uses them, "error"
+            refuses the sweep.
+        gpus_per_job: Devices, and so processes, of every job; "auto": the number with which the sweep is expected to
+            end first and all jobs pass `check`. Without devices: processes of a job, "auto": 1.
+        speedup: How much faster a job gets when its devices double; "auto" reckons with it.
         cpu_processes: Processes at a time on a machine without devices; null: number of cores.
         max_restarts: How often a failed, preempted or hanging job starts again.
         timeout_min: Minutes after which a job is stopped; null: never.
@@ -39,7 +43,8 @@ class TorchrunLauncherConf:
             secrets, for what is written and shown.
         env: Environment variables of every job.
         torchrun_args: Further arguments of torchrun.
-        longest_first_by: Dotted keys of numbers in the job's config whose product guesses how long it takes.
+        longest_first_by: Dotted keys of numbers in the job's config whose product guesses how long it takes; a negative
+            number does not count.
         lock_timeout_s: Seconds to wait for a device that another launcher holds; null: for ever.
         stagger_s: Seconds between two starts.
     """
@@ -47,7 +52,9 @@ class TorchrunLauncherConf:
     _target_: str = "hydra_plugins.qvl_torchrun_launcher.torchrun_launcher.TorchrunLauncher"
     _convert_: str = "all"
     devices: str | None = None
+    busy_devices: str = "skip"
     gpus_per_job: Any = "auto"
+    speedup: float = 1.8
     cpu_processes: int | None = None
     max_restarts: int = 0
     timeout_min: float | None = None

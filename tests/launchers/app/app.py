@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-REPORTED = ("RANK", "WORLD_SIZE", "CUDA_VISIBLE_DEVICES", "EXTRA", "APP_SECRET")
+REPORTED = ("RANK", "WORLD_SIZE", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "EXTRA", "APP_SECRET")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
