@@ -71,7 +71,7 @@ class Findings:
     """Collects what is wrong with jobs: what is raised inside `of` is noted, not handed on."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.jobs: dict[str, list[str]] = {}  # by what is wrong with them
         self._job: Job | None = None
 
     def of(self, job: Job) -> Findings:
@@ -88,7 +88,8 @@ class Findings:
         if not isinstance(error, Exception) or self._job is None:
             return False
         text = str(error) or type(error).__name__
-        self.lines += [f"job {self._job.number}: {line}" for line in text.splitlines() if line.strip()]
+        for line in filter(str.strip, text.splitlines()):
+            self.jobs.setdefault(line, []).append(str(self._job.number))
         return True
 
     def refuse(self) -> None:
@@ -97,8 +98,11 @@ class Findings:
         Raises:
             LauncherError: All findings, one a line.
         """
-        if self.lines:
-            raise LauncherError("\n".join([f"the sweep does not start, {len(self.lines)} findings:", *self.lines]))
+        if self.jobs:
+            lines = [f"job{'s' * (len(jobs) > 1)} {', '.join(jobs)}: {line}" for line, jobs in self.jobs.items()]
+            raise LauncherError(
+                "\n".join([f"the sweep does not start, {len(lines)} finding{'s' * (len(lines) > 1)}:", *lines])
+            )
 
 
 def check_jobs(jobs: Sequence[Job], check: str | None, *, processes: int) -> None:
