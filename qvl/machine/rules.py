@@ -113,7 +113,8 @@ def _devices(machine: Machine, needs: Needs) -> Iterator[MachineFinding]:
         return
     named, faults = named_devices(machine.visible, machine.devices)
     yield from (MachineFinding(f"{VISIBLE}={machine.visible}", fault) for fault in faults)
-    if not faults and machine.torch_sees is not None and machine.torch_sees < len(named):
+    expected = 1 if any(device.parts for device in named) else len(named)  # a process can use one part of a GPU
+    if not faults and machine.torch_sees is not None and machine.torch_sees < expected:
         yield _unseen(machine, f"{len(named)} GPUs are to be used")
 
 

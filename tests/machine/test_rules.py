@@ -107,6 +107,12 @@ def test_a_part_of_a_device_is_named_by_its_id() -> None:
     assert len(named_devices("MIG-b1,MIG-b0", devices)[0]) == 2
 
 
+def test_a_process_sees_one_part_of_the_gpus_that_are_cut() -> None:
+    cut = tuple(replace(device, parts=(f"MIG-b{device.number}",)) for device in A100)
+    assert keys(replace(GPUS, devices=cut, torch_sees=1), Needs()) == []
+    assert keys(replace(GPUS, devices=cut, torch_sees=0), Needs()) == ["torch"]
+
+
 def test_a_device_that_is_named_where_there_is_none_is_an_error() -> None:
     assert keys(replace(LAPTOP, visible="0"), Needs()) == ["CUDA_VISIBLE_DEVICES=0"]
 
