@@ -360,7 +360,7 @@ def _place(job: DictConfig) -> Place:
     """Read from Hydra's own node where a run will be."""
     swept = job.mode == RunMode.MULTIRUN
     return Place(
-        folder=Path(job.sweep.dir if swept else job.run.dir),
+        folder=OmegaConf.select(job, "sweep.dir" if swept else "run.dir", throw_on_resolution_failure=False),
         devices=OmegaConf.select(job, "launcher.devices") if swept else None,
         has_launcher=swept and job.launcher._target_ != ALONE,
         is_elsewhere=OmegaConf.select(job, "launcher.export") is not None,

@@ -41,13 +41,13 @@ class Place:
     """Where a run will be.
 
     Attributes:
-        folder: Takes its checkpoints.
+        folder: Takes its checkpoints; None where that is not known yet.
         devices: Pool of the launcher, in the place of CUDA_VISIBLE_DEVICES; None for that.
         has_launcher: Whether a launcher gives each process a device.
         is_elsewhere: Whether it will be on another machine.
     """
 
-    folder: Path
+    folder: str | None
     devices: str | None = None
     has_launcher: bool = False
     is_elsewhere: bool = False
@@ -68,7 +68,7 @@ def find_machine_faults(cfg: DictConfig, place: Place, *, verb: str) -> list[Mac
     return find_faults(gather(devices=place.devices), needs)
 
 
-def _training(cfg: DictConfig, processes: int | None, folder: Path) -> Needs:
+def _training(cfg: DictConfig, processes: int | None, folder: str | None) -> Needs:
     half_key = "training.bf16" if cfg.training.bf16 else None
     if cfg.training.bf16 is None and cfg.model.torch_dtype == "bfloat16":
         half_key = "model.torch_dtype"
@@ -81,7 +81,7 @@ def _training(cfg: DictConfig, processes: int | None, folder: Path) -> Needs:
         attention=cfg.model.attn_impl,
         required=[Required(key, package, advice) for value, key, package, advice in asked if value],
         weights=_hub({"model.path": cfg.model.path}),
-        disk=_disk(cfg, folder),
+        disk=None if folder is None else _disk(cfg, Path(folder)),
     )
 
 
