@@ -20,7 +20,7 @@ from hydra.errors import ConfigCompositionException, HydraException, OverridePar
 from hydra.types import RunMode
 from hydra_plugins.qvl_torchrun_launcher._errors import JobFailure, LauncherError
 from hydra_plugins.qvl_torchrun_launcher._machine import AS_NVIDIA_SMI, ORDER
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from qvl.build import target_problems
@@ -28,9 +28,11 @@ from qvl.errors import ConfigError, QvlError
 from qvl.schema import (
     ConfigFiles,
     Origins,
+    Place,
     TrainConfig,
     config_dir,
     explain,
+    find_machine_faults,
     find_missing_files,
     find_problems,
     find_strange_keys,
@@ -46,6 +48,9 @@ APPENDED = ("recipe", "debug", "hparams_search")
 
 ASKING = ("evaluate", "infer")
 """Verbs that ask a model, and whose processes share that."""
+
+ALONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+"""The launcher that runs all jobs in this process, and gives it no devices."""
 
 ROWS = ".jsonl"
 
@@ -120,8 +125,8 @@ def compose(overrides: Sequence[str], *, config_name: str = "train", folder: Pat
     return _compose(overrides, config_name, folder)[0]
 
 
-def _compose(overrides: Sequence[str], config_name: str, folder: Path | None) -> tuple[DictConfig, Origins]:
-    """Compose and check a configuration; also return where its keys stand."""
+def _compose(overrides: Sequence[str], config_name: str, folder: Path | None) -> tuple[DictConfig, Origins, Place]:
+    """Compose and check a configuration; also return where its keys stand, and where it will run."""
     folders = _folders(folder)
     files = ConfigFiles(*folders, root=config_name)
     typed = tidy(overrides, config_name=config_name)
@@ -131,10 +136,10 @@ def _compose(overrides: Sequence[str], config_name: str, folder: Path | None) ->
             cfg: DictConfig = hydra.compose(config_name, overrides=[*search, *typed], return_hydra_config=True)
     except CONFIG_ERRORS as error:
         raise ConfigError(explain(error, files)) from error
-    choices = dict(cfg.hydra.runtime.choices)
+    choices, place = dict(cfg.hydra.runtime.choices), _place(cfg.hydra)
     with open_dict(cfg):
         del cfg["hydra"]
-    return cfg, _check(cfg, files, choices=choices, typed=typed, world_size=_world_size())
+    return cfg, _check(cfg, files, choices=choices, typed=typed, world_size=_world_size()), place
 
 
 def check_job(cfg: DictConfig, job: DictConfig, processes: int) -> None:
@@ -146,12 +151,14 @@ def check_job(cfg: DictConfig, job: DictConfig, processes: int) -> None:
         processes: Number of processes that it will have.
 
     Raises:
-        ConfigError: Something in it cannot work, or a file is missing; all findings, one a line.
+        ConfigError: Something in it cannot work, a file is missing, or the machine lacks something; one a line.
     """
     typed = [str(text) for text in job.overrides.task]
     folders = [Path(source.path) for source in job.runtime.config_sources if source.schema == "file"]
     files = ConfigFiles(*folders, root=job.job.config_name)
-    _check_files(cfg, _check(cfg, files, choices=dict(job.runtime.choices), typed=typed, world_size=processes))
+    origins = _check(cfg, files, choices=dict(job.runtime.choices), typed=typed, world_size=processes)
+    _check_files(cfg, origins)
+    _check_machine(cfg, origins, _place(job), verb=job.job.config_name)
 
 
 def tidy(overrides: Sequence[str], *, config_name: str = "train") -> list[str]:
@@ -220,9 +227,10 @@ def _run(main: Callable[[Any], object], config_name: str, instead: Callable[[Any
     if not only_shows and config_name not in ASKING:
         _check_ranks(overrides)
     if not only_shows and not (args.multirun or _sweeps(overrides)):
-        cfg, origins = _compose(overrides, args.config_name or config_name, folder)
+        cfg, origins, place = _compose(overrides, args.config_name or config_name, folder)
         _check_files(cfg, origins)
         if instead is None or not instead(cfg):
+            _check_machine(cfg, origins, place, verb=config_name)
             decorate(main)()
         return
     expected = CONFIG_ERRORS if only_shows else JOB_CONFIG_ERRORS
@@ -349,6 +357,35 @@ def _check_files(cfg: DictConfig, origins: Origins) -> None:
     """Raise a ConfigError that lists the files that a configuration names and that are not there."""
     if missing := find_missing_files(cfg):
         raise ConfigError("\n".join(tell(key, message, origins) for key, message in missing))
+
+
+def _place(job: DictConfig) -> Place:
+    """Read from Hydra's own node where a run will be."""
+    swept = job.mode == RunMode.MULTIRUN
+    return Place(
+        folder=OmegaConf.select(job, "sweep.dir" if swept else "run.dir", throw_on_resolution_failure=False),
+        devices=OmegaConf.select(job, "launcher.devices") if swept else None,
+        has_launcher=swept and job.launcher._target_ != ALONE,
+        is_elsewhere=OmegaConf.select(job, "launcher.export") is not None,
+    )
+
+
+def _check_machine(cfg: DictConfig, origins: Origins, place: Place, *, verb: str) -> None:
+    """Raise a ConfigError that lists what the machine lacks; what is good to know is written once a process."""
+    if place.is_elsewhere:
+        return
+    findings = find_machine_faults(cfg, place, verb=verb)
+    lines = [tell(finding.key, finding.message, origins) for finding in findings if finding.is_error]
+    if lines:
+        raise ConfigError("\n".join(lines))
+    if os.environ.get("RANK", "0") == "0":
+        for finding in findings:
+            _note(f"note: {finding.key}: {finding.message}\n")
+
+
+@functools.cache
+def _note(line: str) -> None:
+    sys.stderr.write(line)
 
 
 def _stop(error: Exception) -> NoReturn:

@@ -1,4 +1,4 @@
-"""One thread per process, long tests first, GPU tests only where there is a GPU, commands without their slow start."""
+"""One thread per process, long tests first, GPU tests only where there is a GPU, fast commands, other machines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,3 +83,23 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCommands]
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, env=env, start_new_session=True) as server:
         yield ForkedCommands(server, tmp_path_factory.mktemp("forked"))
         server.stdin.close()
+
+
+@pytest.fixture
+def fake_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put an nvidia-smi on the path that knows so many A100 with a driver; `script` stands for all of it."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def make(count: int = 0, *, driver: str = "580.65.06", script: str | None = None, cut: bool = False) -> None:
+        mode, part = ("Enabled", "  MIG 1g.10gb     Device  0: (UUID: MIG-b{0})\n") if cut else ("Disabled", "")
+        query = [f"{i}, GPU-a{i}, NVIDIA A100-SXM4-80GB, 81920, 8.0, {driver}, {mode}\n" for i in range(count)]
+        whole = [f"GPU {i}: NVIDIA A100-SXM4-80GB (UUID: GPU-a{i})\n{part.format(i)}" for i in range(count)]
+        cases = f"case $1 in\n--query-gpu*) cat <<X\n{''.join(query)}X\n;;\n-L) cat <<X\n{''.join(whole)}X\n;;\nesac"
+        folder = tmp_path / "tools"
+        folder.mkdir(exist_ok=True)
+        tool = folder / "nvidia-smi"
+        tool.write_text(f"#!/bin/sh\n{cases if script is None else script}\n")
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+    return make

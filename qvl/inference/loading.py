@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from qvl.machine import attention_here, has_device
 from qvl.runtime.distributed import rank_from_environment
 
 if TYPE_CHECKING:
@@ -30,12 +33,15 @@ def load_model(
         adapter: Folder of an adapter on top of them.
         model_type: Name of the architecture in ms-swift.
         torch_dtype: `float32` or `bfloat16`; None for that of the checkpoint.
-        attn_impl: `sdpa`, `flash_attention_2` or `eager`; None for what transformers chooses.
+        attn_impl: `auto`, `sdpa`, `flash_attention_2` or `eager`; None for what transformers chooses.
         device_map: A device, or `auto` to spread the model over all that are visible; None for one of its own for each
             process of this machine, or the CPU.
 
     Returns:
         The model in evaluation mode, and its chat template.
+
+    Raises:
+        ConfigError: Flash attention is asked for and cannot be imported, or devices that are named cannot be used.
     """
     os.environ.setdefault("LOG_LEVEL", "ERROR")  # read by upstream when it is imported
     import torch
@@ -43,33 +49,52 @@ def load_model(
     from swift.model import get_model_processor
     from swift.model.register import BaseModelLoader
     from swift.template import get_template
-    from transformers.utils import logging
 
     BaseModelLoader.default_trust_remote_code = False
-    if device_map is None and torch.cuda.is_available():  # upstream would spread it over all
+    if device_map is None and has_device():  # upstream would spread it over all
         device_map = f"cuda:{rank_from_environment().local_rank}"
     dtype = None if torch_dtype is None else {"float32": torch.float32, "bfloat16": torch.bfloat16}[torch_dtype]
     model: Any
     processor: Any
-    verbosity, shows_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # upstream uses a name that transformers warns of
-    logging.disable_progress_bar()
-    try:
+    half = attn_impl == "auto" and device_map != "cpu" and _is_half(path, torch_dtype)
+    with _quiet():
         model, processor = get_model_processor(
             path,
             model_type=model_type,
             torch_dtype=dtype,
-            attn_impl=attn_impl,
+            attn_impl=attention_here(attn_impl, half=half),
             device_map=device_map,
             use_hf=True,
         )
-    finally:
-        logging.set_verbosity(verbosity)
-        if shows_bar:
-            logging.enable_progress_bar()
     template = get_template(processor)
     template.image_token_id = processor.image_token_id
     template.video_token_id = processor.video_token_id
     if adapter is not None:
         model = PeftModel.from_pretrained(model, adapter)
     return model.eval(), template
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Load without a bar, and without a warning of a name that upstream uses."""
+    from transformers.utils import logging
+
+    verbosity, shows_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shows_bar:
+            logging.enable_progress_bar()
+
+
+def _is_half(path: str, torch_dtype: str | None) -> bool:
+    """Return whether a model computes in bfloat16: as asked, else as its weights are."""
+    import torch
+    from transformers import AutoConfig
+
+    if torch_dtype is not None:
+        return torch_dtype == "bfloat16"
+    return bool(AutoConfig.from_pretrained(path, trust_remote_code=False).dtype == torch.bfloat16)

@@ -23,6 +23,7 @@ from qvl.schema.groups import (
 )
 from qvl.schema.infer import AskConfig, InferConfig
 from qvl.schema.keys import RETIRED, RETIRED_SECTIONS, advice, missing_keys, nearest, unknown_keys
+from qvl.schema.machine import Place, find_machine_faults
 from qvl.schema.register import register_schema
 from qvl.schema.report import ReportConfig
 from qvl.schema.sources import ConfigFiles, KeyNote, Origins, config_dir, read_notes
@@ -45,6 +46,7 @@ __all__ = [
     "ModelConfig",
     "Origins",
     "PathsConfig",
+    "Place",
     "Problem",
     "ReportConfig",
     "TrainConfig",
@@ -56,6 +58,7 @@ __all__ = [
     "check",
     "config_dir",
     "explain",
+    "find_machine_faults",
     "find_missing_files",
     "find_problems",
     "find_strange_keys",

@@ -12,12 +12,14 @@ from typing import NamedTuple
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from qvl.errors import ConfigError
+from qvl.machine import ATTENTIONS
 from qvl.schema.groups import ModelConfig, TrainingConfig, TunerConfig
 from qvl.schema.keys import advice
 
 __all__ = ["Problem", "check", "find_problems"]
 
 ALLOWED: dict[str, tuple[str, ...]] = {
+    "attn_impl": ATTENTIONS,
     "bad_objects": ("drop", "refuse"),
     "crowd": ("drop", "keep"),
     "data.batching": ("random", "exact", "grouped"),
@@ -29,7 +31,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "evaluation.average_precision": ("boxes", "masks"),
     "dtype": ("auto", "float32", "bfloat16", "float16"),
     "exif": ("auto", "upright", "raw"),
-    "model.attn_impl": ("sdpa", "flash_attention_2", "eager"),
+    "model.attn_impl": ATTENTIONS,
     "model.torch_dtype": ("float32", "bfloat16"),
     "multi_part": ("box", "split", "largest"),
     "numbers": ("edges", "centers"),
@@ -39,7 +41,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "training.save_strategy": ("steps", "epoch", "best", "no"),
     "tuner.tuner_type": ("full", "lora"),
 }
-"""Keys whose value is one of a few names."""
+"""Keys whose value is one of a few names; null is allowed where the schema has it."""
 
 ONLY_BESIDE: dict[str, str] = {"pictures": "source"}
 """Keys of which that holds only where another key is: `pictures` of `qvl.infer` is a path."""
@@ -198,7 +200,7 @@ def _names(cfg: DictConfig) -> Iterator[Problem]:
         if not OmegaConf.is_dict(node) or name not in node:
             continue
         values = node[name] if isinstance(node[name], ListConfig) else [node[name]]
-        wrong = [value for value in values if value not in allowed]
+        wrong = [value for value in values if value is not None and value not in allowed]
         if not wrong:
             continue
         value = wrong[0]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from qvl.errors import ConfigError
+from qvl.machine import attention_here, has_device
 from qvl.metrics import higher_is_better
 from qvl.runtime.distributed import rank_from_environment
 from qvl.training.job import TrainingJob
@@ -41,9 +42,9 @@ def sft_arguments(job: TrainingJob) -> SftArguments:
     """Return ms-swift's arguments for a run.
 
     Raises:
-        ConfigError: `training.extra` holds a name that ms-swift does not know or that qvl sets itself.
+        ConfigError: `training.extra` holds a name that ms-swift does not know or that qvl sets itself, or devices that
+            are named cannot be used.
     """
-    import torch
     from swift.arguments import SftArguments
 
     extra = job.training["extra"]
@@ -51,8 +52,8 @@ def sft_arguments(job: TrainingJob) -> SftArguments:
         raise ConfigError(f"training.extra must be a mapping, got {extra!r}")
     values = {**_model_values(job), **_tuner_values(job), **_training_values(job), **_fixed_values(job)}
     values["resume_from_checkpoint"] = None  # found when the processes can talk to each other
-    values["use_cpu"] = not torch.cuda.is_available()
-    values["dataloader_pin_memory"] = torch.cuda.is_available()
+    values["dataloader_pin_memory"] = has_device()
+    values["use_cpu"] = not values["dataloader_pin_memory"]
     check_extra(extra, known={item.name for item in dataclasses.fields(SftArguments)}, taken=values)
     return SftArguments(**values, **extra)
 
@@ -62,7 +63,7 @@ def _model_values(job: TrainingJob) -> dict[str, object]:
         "model": job.model["path"],
         "model_type": job.model["model_type"],
         "torch_dtype": job.model["torch_dtype"],
-        "attn_impl": job.model["attn_impl"],
+        "attn_impl": attention_here(str(job.model["attn_impl"]), half=_bf16(job)),
         "fp16": False,
         "max_length": job.max_length,
     }
@@ -76,8 +77,7 @@ def _tuner_values(job: TrainingJob) -> dict[str, object]:
 
 def _training_values(job: TrainingJob) -> dict[str, object]:
     values = {key: value for key, value in job.training.items() if key not in _OWN_TRAINING_KEYS}
-    if values["bf16"] is None:
-        values["bf16"] = job.model["torch_dtype"] == "bfloat16"
+    values["bf16"] = _bf16(job)
     if values["gradient_checkpointing"] is None:
         values["gradient_checkpointing"] = job.model["gradient_checkpointing"]
     values["greater_is_better"] = higher_is_better(str(values["metric_for_best_model"]))
@@ -87,6 +87,12 @@ def _training_values(job: TrainingJob) -> dict[str, object]:
         rank_from_environment().world_size,
     )
     return values
+
+
+def _bf16(job: TrainingJob) -> bool:
+    """Return whether matrix products are made in bfloat16."""
+    bf16 = job.training["bf16"]
+    return job.model["torch_dtype"] == "bfloat16" if bf16 is None else bool(bf16)
 
 
 def _fixed_values(job: TrainingJob) -> dict[str, object]:

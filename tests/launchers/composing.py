@@ -53,6 +53,11 @@ def refuse(cfg: DictConfig, hydra_cfg: DictConfig, processes: int) -> None:
         raise KeyError(f"x is {cfg.x}, {processes} processes") if cfg.x == 99 else _Odd(cfg.x, processes)
 
 
+def refuse_all(cfg: DictConfig, hydra_cfg: DictConfig, processes: int) -> None:
+    """Refuse every job for the same reason."""
+    raise ValueError("no such machine")
+
+
 class _Odd(Exception):
     def __init__(self, x: int, processes: int) -> None:
         super().__init__(f"x is {x}, {processes} processes" + ("\n2\n" if x > 2 else ""))

@@ -170,6 +170,12 @@ def test_the_check_hears_of_every_job_and_all_findings_are_told(tmp_path: Path) 
     ]
 
 
+def test_what_all_jobs_share_is_told_once(tmp_path: Path) -> None:
+    with pytest.raises(LauncherError) as caught:
+        check_jobs(compose(tmp_path, THREE), "composing:refuse_all", processes=1).refuse()
+    assert str(caught.value).splitlines() == ["the sweep does not start, 1 finding:", "jobs 0, 1, 2: no such machine"]
+
+
 @pytest.mark.parametrize("name", ["composing", "composing:nothing", "no.such:thing", "composing:TASK", ":", "a b:c"])
 def test_a_function_that_does_not_exist_is_refused(name: str) -> None:
     with pytest.raises(LauncherError, match=r"hydra\.launcher\.check"):

@@ -27,10 +27,11 @@ def test_importing_what_hydra_scans_is_light() -> None:
 
 
 def test_a_single_job_of_one_process_runs_in_this_process(tmp_path: Path) -> None:
-    process = start(tmp_path, "x=4")
+    process = start(tmp_path, "x=4", "hydra.launcher.devices=''", CUDA_VISIBLE_DEVICES="0,1")
     done = end(process, tmp_path)
     assert done.code == 0
     assert done.starts("0")[0]["pid"] == process.pid
+    assert done.starts("0")[0]["CUDA_VISIBLE_DEVICES"] == "", "the CPU, as the launcher was told"
     assert done.status("0")["return_value"] == 8
     assert done.status("0")["state"] == "completed"
 

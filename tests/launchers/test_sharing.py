@@ -93,7 +93,7 @@ def test_five_jobs_use_all_of_eight_devices(tmp_path: Path) -> None:
 def test_only_sizes_that_all_jobs_can_have_are_taken(tmp_path: Path) -> None:
     slots, notes, hint = share(tmp_path, 5, check="test_sharing:few", **AUTO)
     assert [slot.devices for slot in slots] == [("0", "1", "2", "3"), ("4", "5", "6", "7")]
-    assert notes == ["4 rather than 8 processes a job: job 0: a batch of 4 does not fit 8 processes"]
+    assert notes == ["4 rather than 8 processes a job: jobs 0, 1, 2, 3, 4: a batch of 4 does not fit 8 processes"]
     assert hint == ""
     hint = share(tmp_path, 5, check="test_sharing:few", gpus_per_job=1)[2]
     assert hint == "hydra.launcher.gpus_per_job=4 would take about 7 % less time"

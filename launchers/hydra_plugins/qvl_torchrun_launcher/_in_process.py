@@ -50,7 +50,7 @@ def run_here(
     """
     status = begin(job, slot, token=None, before=job.earlier)
     begun = time.monotonic()
-    environ = {**settings.env, **device_environment(slot.devices)}
+    environ = {**settings.env, **device_environment(slot.devices)}  # a job on the CPU is to see no device either
     with env_override(environ), _noting_the_end(job, status, begun):
         result = run_job(
             hydra_context=context,

@@ -75,7 +75,7 @@ class Findings:
     """Collects what is wrong with jobs: what is raised inside `of` is noted, not handed on."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.jobs: dict[str, list[str]] = {}  # by what is wrong with them
         self._job: Job | None = None
 
     def of(self, job: Job) -> Findings:
@@ -92,7 +92,8 @@ class Findings:
         if not isinstance(error, Exception) or self._job is None:
             return False
         text = str(error) or type(error).__name__
-        self.lines += [f"job {self._job.number}: {line}" for line in text.splitlines() if line.strip()]
+        for line in filter(str.strip, text.splitlines()):
+            self.jobs.setdefault(line, []).append(str(self._job.number))
         return True
 
     def refuse(self) -> None:
@@ -101,12 +102,23 @@ class Findings:
         Raises:
             LauncherError: All findings, one a line.
         """
-        if self.lines:
+        if self.jobs:
             raise self.error()
+
+    @property
+    def lines(self) -> list[str]:
+        """All findings, one a line, each with the jobs that have it."""
+        return [f"job{'s' * (len(jobs) > 1)} {', '.join(jobs)}: {line}" for line, jobs in self.jobs.items()]
+
+    @property
+    def count(self) -> int:
+        """How many there are, each once a job."""
+        return sum(len(jobs) for jobs in self.jobs.values())
 
     def error(self) -> LauncherError:
         """Return what tells all findings."""
-        return LauncherError("\n".join([f"the sweep does not start, {len(self.lines)} findings:", *self.lines]))
+        title = f"the sweep does not start, {len(self.jobs)} finding{'s' * (len(self.jobs) > 1)}:"
+        return LauncherError("\n".join([title, *self.lines]))
 
 
 def check_jobs(jobs: Sequence[Job], check: str | None, *, processes: int) -> Findings:

@@ -109,7 +109,7 @@ class Sharing:
                     note(f"{size} rather than {self._wanted[0]} processes a job: {tried[0].lines[0]}")
                 return slots
             tried.append(findings)
-        raise min(tried, key=lambda findings: len(findings.lines)).error()
+        raise min(tried, key=lambda findings: findings.count).error()
 
     def hint(self, slots: Sequence[Slot]) -> str:
         """Return which number of devices a job would end the sweep clearly earlier, empty if there is none."""

@@ -1,0 +1,128 @@
+"""What a configuration asks of the machine that it runs on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from omegaconf import DictConfig, OmegaConf
+
+from qvl.machine import (
+    HubState,
+    MachineFinding,
+    Needs,
+    Required,
+    cached_folder,
+    checkpoint_bytes,
+    find_faults,
+    free_bytes,
+    gather,
+    hub_state,
+    weights_bytes,
+)
+
+__all__ = ["Place", "find_machine_faults"]
+
+_CHECKED: Final = ("evaluate", "infer", "train")
+"""Verbs that load the weights of a model onto a device."""
+
+_PACKAGES: Final = (
+    ("deepspeed.config", "deepspeed", 'pip install -e ".[deepspeed]", or deepspeed=none'),
+    ("model.use_liger", "liger-kernel", "pip install liger-kernel, or model.use_liger=false"),
+    ("training.extra.use_liger_kernel", "liger-kernel", "pip install liger-kernel, or leave the key out"),
+)
+"""Keys, the package that each needs where it is neither null nor false, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a run will be.
+
+    Attributes:
+        folder: Takes its checkpoints; None where that is not known yet.
+        devices: Pool of the launcher, in the place of CUDA_VISIBLE_DEVICES; None for that.
+        has_launcher: Whether a launcher gives each process a device.
+        is_elsewhere: Whether it will be on another machine.
+    """
+
+    folder: str | None
+    devices: str | None = None
+    has_launcher: bool = False
+    is_elsewhere: bool = False
+
+
+def find_machine_faults(cfg: DictConfig, place: Place, *, verb: str) -> list[MachineFinding]:
+    """Return what this machine lacks for a run, errors first; [] for a verb that loads no weights.
+
+    Args:
+        cfg: Composed and checked configuration, without missing values.
+        place: Where it will be.
+        verb: Such as train.
+    """
+    if verb not in _CHECKED or (verb == "evaluate" and cfg.predictions is not None):
+        return []
+    processes = None if place.has_launcher else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    needs = _training(cfg, processes, place.folder) if verb == "train" else _asking(cfg, processes)
+    return find_faults(gather(devices=place.devices), needs)
+
+
+def _training(cfg: DictConfig, processes: int | None, folder: str | None) -> Needs:
+    half_key = "training.bf16" if cfg.training.bf16 else None
+    if cfg.training.bf16 is None and cfg.model.torch_dtype == "bfloat16":
+        half_key = "model.torch_dtype"
+    asked = [(OmegaConf.select(cfg, key), key, package, advice) for key, package, advice in _PACKAGES]
+    return Needs(
+        processes=processes,
+        half_key=half_key,
+        half=half_key is not None,
+        attention_key="model.attn_impl",
+        attention=cfg.model.attn_impl,
+        required=[Required(key, package, advice) for value, key, package, advice in asked if value],
+        weights=_hub({"model.path": cfg.model.path}),
+        disk=None if folder is None else _disk(cfg, Path(folder)),
+    )
+
+
+def _asking(cfg: DictConfig, processes: int | None) -> Needs:
+    uses_vllm = cfg.engine == "vllm"
+    advice = 'pip install -e ".[vllm]", or engine=transformers'
+    return Needs(
+        processes=processes,
+        each_has_one=True,
+        device=cfg.device_map,
+        half_key="torch_dtype" if cfg.torch_dtype == "bfloat16" else None,
+        half=cfg.torch_dtype != "float32",
+        attention=None if uses_vllm else cfg.attn_impl,
+        required=[Required("engine", "vllm", advice)] if uses_vllm else [],
+        weights=_hub({"model.path": cfg.model.path, "model.base": cfg.model.base}),
+    )
+
+
+def _hub(paths: dict[str, str | None]) -> dict[tuple[str, str], HubState]:
+    """Return what is known of the models that are named by the id of a hub."""
+    return {(key, path): hub_state(path) for key, path in paths.items() if path and _is_id(path)}
+
+
+def _is_id(path: str) -> bool:
+    return not (path.startswith(("qvl://", "/", ".", "~")) or Path(path).is_dir())
+
+
+def _disk(cfg: DictConfig, folder: Path) -> tuple[int, int, str] | None:
+    """Return the bytes of the checkpoints that lie there at one time, what is free, and where; None if not known."""
+    training, tuner = cfg.training, cfg.tuner
+    path = cached_folder(cfg.model.path) if _is_id(cfg.model.path) else Path(cfg.model.path)
+    weights = weights_bytes(path) if path is not None else None
+    if weights is None or training.save_strategy == "no":
+        return None
+    is_whole = tuner.tuner_type == "full"
+    size = checkpoint_bytes(
+        weights,
+        is_whole=is_whole,
+        trains_all=is_whole and not tuner.freeze_llm,
+        trains_aligner=not tuner.freeze_aligner if is_whole else bool(tuner.modules_to_save),
+        optimiser=not training.save_only_model,
+    )
+    kept = training.save_total_limit
+    return size * (1 if kept is None else kept + 1), free_bytes(folder), str(folder)  # one more while it is written
