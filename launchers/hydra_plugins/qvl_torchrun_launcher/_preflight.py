@@ -76,6 +76,7 @@ class Findings:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.jobs: list[Job] = []
         self._job: Job | None = None
 
     def of(self, job: Job) -> Findings:
@@ -92,6 +93,7 @@ class Findings:
         if not isinstance(error, Exception) or self._job is None:
             return False
         text = str(error) or type(error).__name__
+        self.jobs.append(self._job)
         self.lines += [f"job {self._job.number}: {line}" for line in text.splitlines() if line.strip()]
         return True
 
