@@ -75,7 +75,7 @@ class Findings:
     """Collects what is wrong with jobs: what is raised inside `of` is noted, not handed on."""
 
     def __init__(self) -> None:
-        self.jobs: dict[str, list[str]] = {}  # by what is wrong with them
+        self._found: dict[str, list[Job]] = {}  # by what is wrong with them
         self._job: Job | None = None
 
     def of(self, job: Job) -> Findings:
@@ -93,7 +93,7 @@ class Findings:
             return False
         text = str(error) or type(error).__name__
         for line in filter(str.strip, text.splitlines()):
-            self.jobs.setdefault(line, []).append(str(self._job.number))
+            self._found.setdefault(line, []).append(self._job)
         return True
 
     def refuse(self) -> None:
@@ -102,22 +102,26 @@ class Findings:
         Raises:
             LauncherError: All findings, one a line.
         """
-        if self.jobs:
+        if self._found:
             raise self.error()
 
     @property
     def lines(self) -> list[str]:
         """All findings, one a line, each with the jobs that have it."""
-        return [f"job{'s' * (len(jobs) > 1)} {', '.join(jobs)}: {line}" for line, jobs in self.jobs.items()]
+        return [
+            f"job{'s' * (len(jobs) > 1)} {', '.join(str(job.number) for job in jobs)}: {line}"
+            for line, jobs in self._found.items()
+        ]
 
     @property
-    def count(self) -> int:
-        """How many there are, each once a job."""
-        return sum(len(jobs) for jobs in self.jobs.values())
+    def jobs(self) -> list[Job]:
+        """The jobs that have any, by number."""
+        found = {job.number: job for jobs in self._found.values() for job in jobs}
+        return [found[number] for number in sorted(found)]
 
     def error(self) -> LauncherError:
         """Return what tells all findings."""
-        title = f"the sweep does not start, {len(self.jobs)} finding{'s' * (len(self.jobs) > 1)}:"
+        title = f"the sweep does not start, {len(self._found)} finding{'s' * (len(self._found) > 1)}:"
         return LauncherError("\n".join([title, *self.lines]))
 
 

@@ -96,20 +96,22 @@ class Sharing:
             note: Told why it is not one with which the sweep would end clearly earlier.
 
         Raises:
-            LauncherError: There is none, with the findings about the size that has fewest; or a job wants more
-                devices than there are.
+            LauncherError: There is none, with the findings about the smallest one; or a job wants more devices than
+                there are.
         """
         cpus = self.settings.cpu_processes or available_cpus()
-        tried: list[Findings] = []
+        refused: Findings | None = None
         for size in self._wanted:
             slots = make_slots(self.devices, size=size, cpu_processes=cpus, jobs=len(self.jobs))
+            if refused is not None and self._check(size, refused.jobs[:1]).lines:
+                continue  # for a sweep of many jobs all checks take their time
             findings = self._check(size)
             if not findings.lines:
-                if tried and self._gain(size, self._wanted[0]) > SMALL:
-                    note(f"{size} rather than {self._wanted[0]} processes a job: {tried[0].lines[0]}")
+                if refused is not None and self._gain(size, self._wanted[0]) > SMALL:
+                    note(f"{size} rather than {self._wanted[0]} processes a job: {refused.lines[0]}")
                 return slots
-            tried.append(findings)
-        raise min(tried, key=lambda findings: findings.count).error()
+            refused = refused or findings
+        raise self._check(min(self._wanted)).error()
 
     def hint(self, slots: Sequence[Slot]) -> str:
         """Return which number of devices a job would end the sweep clearly earlier, empty if there is none."""
@@ -131,5 +133,5 @@ class Sharing:
         ]
         return 1 - times[1] / times[0]
 
-    def _check(self, size: int) -> Findings:
-        return check_jobs(self.waiting, self.settings.check, processes=size)
+    def _check(self, size: int, jobs: Sequence[Job] | None = None) -> Findings:
+        return check_jobs(self.waiting if jobs is None else jobs, self.settings.check, processes=size)
