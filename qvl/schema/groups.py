@@ -148,6 +148,7 @@ class PathsConfig:
     root: str = MISSING
     runs: str = MISSING
     data: str = MISSING
+    cache: str = MISSING
 
 
 @dataclass
