@@ -38,10 +38,11 @@ def main(cfg: Any) -> float | None:
     from qvl.data import Ledger
     from qvl.models import names_own
     from qvl.runtime import configure_logging, rank_from_environment
-    from qvl.training import earlier_result, show_result, write_result
+    from qvl.training import earlier_result, grow_segments, show_result, write_result
 
     if cfg.show_prompt is not None:
         raise ConfigError("show_prompt: shows one configuration and trains nothing; give every key one value")
+    grow_segments()  # before anything uses a GPU
     folder = Path(HydraConfig.get().runtime.output_dir)
     rank = rank_from_environment()
     configure_logging("INFO", rank.rank)

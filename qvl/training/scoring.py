@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from swift.trainers import Seq2SeqTrainer as _Upstream
     from transformers.trainer_utils import EvalLoopOutput
 
-    from qvl.callbacks import AnswerSteps, Preemption
+    from qvl.callbacks import AnswerSteps
 else:
     _Upstream = object
 
@@ -42,8 +42,6 @@ class ScoringTrainer(_Upstream):
     """Says when, set before training."""
 
     control: Any
-
-    preemption: Preemption
 
     _name: str | None = None
     """Of the evaluation that `score` does."""
@@ -108,7 +106,7 @@ class ScoringTrainer(_Upstream):
         from qvl.callbacks import show_pictures
 
         model, step = self.accelerator.unwrap_model(self.model), self.state.global_step
-        between = partial(self.preemption.cut_evaluation, self.state)
+        between = partial(self.callback_handler.on_prediction_step, self.args, self.state, self.control)
         answered = self.ask(model, self.template, name=name, between=between)
         show_pictures(self.callback_handler.callbacks, answered.pictures, step=step)
         metrics = {f"{_PREFIX}{key}": value for key, value in answered.scores.items()}
