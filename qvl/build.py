@@ -84,7 +84,7 @@ def build_context(cfg: Any, *, prompts: Any, augmentation: Any = None) -> Sample
         seed=cfg.seed,
         augmentation=augmentation,
         allowed_roots=tuple(cfg.data.allowed_roots),
-        index_folder=Path(cfg.paths.data) / "index",
+        cache=Path(cfg.paths.cache),
     )
 
 

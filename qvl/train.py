@@ -38,10 +38,11 @@ def main(cfg: Any) -> float | None:
     from qvl.data import Ledger
     from qvl.models import names_own
     from qvl.runtime import configure_logging, rank_from_environment
-    from qvl.training import earlier_result, show_result, write_result
+    from qvl.training import earlier_result, grow_segments, show_result, write_result
 
     if cfg.show_prompt is not None:
         raise ConfigError("show_prompt: shows one configuration and trains nothing; give every key one value")
+    grow_segments()  # before anything uses a GPU
     folder = Path(HydraConfig.get().runtime.output_dir)
     rank = rank_from_environment()
     configure_logging("INFO", rank.rank)
@@ -114,13 +115,15 @@ def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
     from qvl.data import check_all
     from qvl.inference import AnswerEvaluation
     from qvl.models import find_resume
-    from qvl.runtime import rank_from_environment
+    from qvl.runtime import cpus_of_process, first_goes_ahead, rank_from_environment
     from qvl.training import TrainingJob
 
     data = OpenedData(cfg, augmented=True)
     train, val = data.train(), data.val()
-    images = cfg.data.check_images if rank_from_environment().is_main else "off"  # one process opens the pictures
-    check_all((train, val), images=images, report=folder / "findings.txt")
+    rank, report = rank_from_environment(), folder / "findings.txt"
+    with first_goes_ahead(rank):  # one process opens the pictures, on all processors; the others read the rows after it
+        images = cfg.data.check_images if rank.is_main else "off"
+        check_all((train, val), images=images, report=report, processes=None if rank.is_main else cpus_of_process())
     plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     job = TrainingJob(
         config={**plain, "model": {**plain["model"], "path": data.model_path(folder)}},

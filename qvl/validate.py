@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,7 @@ def main(cfg: Any) -> None:
         QvlError: Training would refuse a row, or a file cannot be read or written.
     """
     from qvl.inspection import inspect, is_fatal, show, write_report
+    from qvl.runtime import available_cpus
 
     settings, folder = _settings(cfg), Path(cfg.out)
     parts, lengths = _parts(cfg)
@@ -42,7 +42,7 @@ def main(cfg: Any) -> None:
             parts,
             settings=settings,
             lengths=lengths,
-            processes=cfg.processes or len(os.sched_getaffinity(0)),
+            processes=cfg.processes or available_cpus(),
             folder=folder,
             fixed=fixed,
             drop_rest=cfg.drop_rest,

@@ -98,11 +98,7 @@ class Preemption(TrainerCallback):
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Leave an evaluation between two batches, see `cut_evaluation`."""
-        self.cut_evaluation(state)
-
-    def cut_evaluation(self, state: TrainerState) -> None:
-        """Leave an evaluation, which may be long, if a process is to stop; all of them have to call it together.
+        """Leave an evaluation, which may be long, between two batches of rows or of answers if a process is to stop.
 
         Raises:
             EvaluationCut: A process is to stop.

@@ -74,7 +74,7 @@ class ProgressBar(TrainerCallback):
 
 
 class ProgressFile(TrainerCallback):
-    """Keeps `progress.json` in the run folder: about once a second, before a checkpoint and at the end.
+    """Keeps `progress.json` in the run folder: about once a second, evaluations included, and at the end.
 
     `step`, `max_steps`, `loss` (the newest that was logged), `steps_per_second` since this start, `eta_seconds`, and
     `gpu_memory_gb`, the most that the first process has held on its device in 10^9 bytes. What is not known is null.
@@ -100,6 +100,13 @@ class ProgressFile(TrainerCallback):
     ) -> None:
         """Write unless that was done just now."""
         if control.should_save or time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
+            self._write(state)
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Show that an evaluation goes on: a launcher takes a file that stands still for a hanging run."""
+        if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
             self._write(state)
 
     def on_log(

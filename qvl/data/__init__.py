@@ -22,6 +22,7 @@ from qvl.data.preflight import check_all
 from qvl.data.preprocess import BasePreprocessor, KeepAll
 from qvl.data.rows import IMAGE_CHECKS, CheckedRows, LeftOut, Looked, changed_files
 from qvl.data.source import RowSource
+from qvl.data.whole_pictures import Whole, WholePictures
 
 __all__ = [
     "CONTRACT_NAME",
@@ -47,6 +48,8 @@ __all__ = [
     "Turn",
     "TurnDataset",
     "TurnFormat",
+    "Whole",
+    "WholePictures",
     "changed_files",
     "check_all",
     "check_contract",

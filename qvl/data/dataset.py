@@ -45,13 +45,15 @@ class TurnDataset:
         self.epoch = 0
         self._plan: tuple[object, EpochPlan] | None = None
 
-    def check(self, *, images: str) -> list[Finding]:
+    def check(self, *, images: str, processes: int | None = None) -> list[Finding]:
         """Check all files as a whole, see `CheckedRows.check`, and the checksums that lie beside them.
 
         Args:
             images: `decode`, which also reads the checksums, `header` or `off`.
+            processes: At most so many work at once; None for one a processor.
         """
-        findings = [finding for part in self.parts for finding in part.rows.check(images=images)]
+        checked = (part.rows.check(images=images, processes=processes) for part in self.parts)
+        findings = [finding for found in checked for finding in found]
         return [*findings, *(changed_files(part.rows.root for part in self.parts) if images == "decode" else ())]
 
     def set_epoch(self, epoch: int) -> None:

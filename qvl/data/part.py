@@ -34,7 +34,7 @@ class SampleContext:
         augmentation: Changes training samples, or None for data that must stay as they are.
         training: Whether the rows are trained on: only then are objects capped and sources mixed by their ratios.
         allowed_roots: Folders besides a file's own that pictures may lie in.
-        index_folder: Where the places of the rows in the files are kept from one run to the next, or None.
+        cache: Folder of what is computed from the data and kept from one run to the next, or None.
     """
 
     builder: BaseBuilder
@@ -43,7 +43,7 @@ class SampleContext:
     augmentation: Augmentation | None = None
     training: bool = True
     allowed_roots: tuple[str, ...] = ()
-    index_folder: Path | None = None
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class SourcePart:
             mode=self.builder.mode,
             preprocessor=source.preprocessor,
             allowed_roots=context.allowed_roots,
-            index_folder=context.index_folder,
+            cache=context.cache,
         )
         self.rows.limit(source.limit)
 

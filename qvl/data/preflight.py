@@ -18,18 +18,19 @@ _log = logging.getLogger(__name__)
 _SHOWN = 20
 
 
-def check_all(datasets: Sequence[TurnDataset], *, images: str, report: Path) -> None:
+def check_all(datasets: Sequence[TurnDataset], *, images: str, report: Path, processes: int | None = None) -> None:
     """Check every row and picture of all data sets, then tell of everything that was found.
 
     Args:
         datasets: The data of a run.
         images: `decode` or `header`, see `CheckedRows.check`.
         report: File that lists all findings, written if there are any.
+        processes: At most so many work at once; None for one a processor.
 
     Raises:
         RecordError: A row cannot be used, or none is left; the text shows the first findings and names the report.
     """
-    findings = [finding for dataset in datasets for finding in dataset.check(images=images)]
+    findings = [finding for dataset in datasets for finding in dataset.check(images=images, processes=processes)]
     if findings:
         write_text(report, "".join(f"{finding}\n" for finding in findings))
     _warn([finding for finding in findings if not finding.fatal])

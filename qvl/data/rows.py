@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, repeat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.progress import track
 
 from qvl.data.preprocess import BasePreprocessor
+from qvl.data.whole_pictures import Whole, WholePictures
 from qvl.errors import RecordError
 from qvl.records import Finding, JsonlFile, Record, Source, record_as, validate_as
 from qvl.runtime.checksums import CHECKSUMS_NAME, verify_checksums
 from qvl.runtime.images import check_image, image_size, leads_outside
+from qvl.runtime.kept import one_at_a_time
+from qvl.runtime.progress import progress_bar
+from qvl.runtime.workers import available_cpus, in_order
 
 __all__ = ["IMAGE_CHECKS", "CheckedRows", "LeftOut", "Looked", "changed_files"]
 
 _UNREADABLE = ("bad_json", "bad_utf8")
 IMAGE_CHECKS = ("decode", "header", "off")
-_BLOCK = 512
-"""Rows whose records are held at once while their pictures are looked at."""
+_BLOCK = 64
+"""Rows that a process looks at before it tells what it saw; about a second with large pictures."""
+
+_FEW = 128
+"""Rows that one process has looked at sooner than others are started."""
 
 
 class Looked(NamedTuple):
@@ -43,6 +49,14 @@ class Looked(NamedTuple):
     def fatal(self) -> list[Finding]:
         """The findings for which the row cannot be used."""
         return [finding for finding in self.findings if finding.fatal]
+
+
+class _Seen(NamedTuple):
+    """What was seen of a block of rows: findings, rows that were removed, and pictures to remember."""
+
+    findings: list[Finding]
+    removed: list[int]
+    whole: list[Whole]
 
 
 class LeftOut(NamedTuple):
@@ -75,7 +89,7 @@ class CheckedRows:
         preprocessor: BasePreprocessor,
         mode: str = "dense",
         allowed_roots: Sequence[str] = (),
-        index_folder: Path | None = None,
+        cache: Path | None = None,
     ) -> None:
         """Open a file; nothing is read before `check` or an item.
 
@@ -84,7 +98,8 @@ class CheckedRows:
             preprocessor: Applied to every row before it is looked at.
             mode: What the rows are used for, one of `qvl.records.MODES`.
             allowed_roots: Folders besides the file's own that pictures may lie in.
-            index_folder: Where the places of the rows in the file are kept from one run to the next, or None.
+            cache: Folder of what is kept from one run to the next: the places of the rows in the file, and which
+                pictures are whole; None keeps nothing.
 
         Raises:
             RecordError: There is no such file.
@@ -96,7 +111,8 @@ class CheckedRows:
         self.roots = (self.root, *(os.path.realpath(root) for root in allowed_roots))
         self.preprocessor = preprocessor
         self.mode = mode
-        self.lines = JsonlFile(path, cache=index_folder)
+        self.cache = cache
+        self.lines = JsonlFile(path, cache=None if cache is None else cache / "index")
         self.kept = np.arange(len(self.lines), dtype=np.int32)
         self.left_out: list[LeftOut] = []
 
@@ -150,35 +166,61 @@ class CheckedRows:
         self.left_out.extend(LeftOut(self.lines.source(self.number(index)), reason) for index in indices)
         self.kept = np.delete(self.kept, indices)
 
-    def check(self, *, images: str = "decode") -> list[Finding]:
-        """Look at every row and every picture once and return all that is wrong.
+    def check(self, *, images: str = "decode", processes: int | None = None) -> list[Finding]:
+        """Look at every row and every picture once and return all that is wrong, in the order of the file.
 
-        Rows that the preprocessor removes are left out from here on.
+        Rows that the preprocessor removes are left out from here on. With a cache, pictures that were whole before
+        are not decoded again, see `WholePictures`; of several runs that check one file at once, one does the work.
 
         Args:
             images: `decode` opens every picture wholly, `header` reads sizes only, `off` leaves them alone.
+            processes: At most so many work at once, one for few rows; None for one a processor.
 
         Raises:
             ValueError: `images` is none of these.
         """
         if images not in IMAGE_CHECKS:
             raise ValueError(f"check_images must be one of {IMAGE_CHECKS}, got {images!r}")
+        processes = 1 if len(self.kept) <= _FEW else processes or available_cpus()
+        if images != "decode" or self.cache is None:
+            return self._checked(images, processes, None)
+        name = hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:32]
+        with one_at_a_time(self.cache / "checks" / name, doing=f"checking the pictures of {self.path}"):
+            return self._checked(images, processes, WholePictures(self.cache))
+
+    def _checked(self, images: str, processes: int, pictures: WholePictures | None) -> list[Finding]:
         findings: list[Finding] = []
         keep = np.ones(len(self.kept), dtype=bool)
         reason = f"removed by {type(self.preprocessor).__name__}"
-        steps = track(range(len(self.kept)), f"checking {Path(self.path).name}", transient=True)
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            for block in _blocks(steps, _BLOCK):
-                looked = [self.look(self.number(index)) for index in block]
-                removed = [index for index, row in zip(block, looked, strict=True) if row.removed]
-                keep[removed] = False
-                self.left_out += [LeftOut(self.lines.source(self.number(index)), reason) for index in removed]
-                findings += [finding for row in looked for finding in row.findings]
-                records = [row.record for row in looked if row.record is not None]
-                for found in pool.map(self.check_pictures, records, repeat(images)):
-                    findings += found
+        blocks = [range(start, min(start + _BLOCK, len(keep))) for start in range(0, len(keep), _BLOCK)]
+        work = partial(self._look_at, images=images, pictures=pictures)
+        with progress_bar(auto_refresh=False) as bar:
+            task = bar.add_task(f"checking {Path(self.path).name}", total=len(keep))
+            for block, seen in zip(blocks, in_order(work, blocks, processes=processes), strict=True):
+                keep[seen.removed] = False
+                self.left_out += [LeftOut(self.lines.source(self.number(index)), reason) for index in seen.removed]
+                findings += seen.findings
+                if pictures is not None:
+                    pictures.remember(seen.whole)
+                bar.update(task, advance=len(block), refresh=True)
+        if pictures is not None:
+            pictures.keep()
         self.kept = self.kept[keep]
         return findings
+
+    def _look_at(self, block: range, *, images: str, pictures: WholePictures | None) -> _Seen:
+        """Look at some rows in use and their pictures."""
+        seen = _Seen([], [], [])
+        for index in block:
+            looked = self.look(self.number(index))
+            if looked.removed:
+                seen.removed.append(index)
+            seen.findings.extend(looked.findings)
+            if looked.record is not None:
+                seen.findings.extend(self.check_pictures(looked.record, images, pictures))
+        if pictures is not None:
+            seen.whole.extend(pictures.taken())
+        return seen
 
     def look(self, number: int) -> Looked:
         """Look at a row of the file by its number; no picture is opened."""
@@ -207,18 +249,27 @@ class CheckedRows:
             return Looked(found, None)
         return Looked(found, record_as(self.mode, row, source=source, root=self.root))
 
-    def check_pictures(self, record: Record, images: str) -> list[Finding]:
-        """Return what is wrong with the pictures of a record; `images` is one of `IMAGE_CHECKS`, see `check`."""
+    def check_pictures(self, record: Record, images: str, pictures: WholePictures | None = None) -> list[Finding]:
+        """Return what is wrong with the pictures of a record.
+
+        Args:
+            record: A row that can be used.
+            images: One of `IMAGE_CHECKS`, see `check`.
+            pictures: Knows pictures that need not be decoded, and takes down those that were; None for neither.
+        """
         if images == "off":
             return []
-        return [finding for image in record.images for finding in self._check_picture(record, image, images)]
+        size_of = image_size if images == "header" else check_image if pictures is None else pictures.check
+        return [found for image in record.images for found in self._check_picture(record, image, size_of)]
 
-    def _check_picture(self, record: Record, image: str, images: str) -> Iterator[Finding]:
+    def _check_picture(
+        self, record: Record, image: str, size_of: Callable[[str], tuple[int, int]]
+    ) -> Iterator[Finding]:
         if message := leads_outside(image, self.roots):
             yield Finding("image_outside_roots", record.source, "images", message)
             return
         try:
-            size = check_image(image) if images == "decode" else image_size(image)
+            size = size_of(image)
         except RecordError as error:
             yield Finding("image_unreadable", record.source, "images", str(error))
             return
@@ -235,9 +286,3 @@ def changed_files(roots: Iterable[str]) -> list[Finding]:
         for path in lists
         for fault in verify_checksums(path)
     ]
-
-
-def _blocks(items: Iterable[int], size: int) -> Iterator[tuple[int, ...]]:
-    iterator = iter(items)
-    while block := tuple(islice(iterator, size)):
-        yield block

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,7 +31,14 @@ __all__ = ["AnswerEvaluation", "Answered"]
 _MODES: Final = ("dense", "summary")
 """What has a truth to compare an answer with; chat has none."""
 
+_MARGIN: Final = 0.25
+_STEP: Final = 64
+"""An answer may be a quarter longer than the longest true one, rounded up to a multiple of this: a model that is not
+trained yet says things twice, and a longer limit costs time with each answer that does not end."""
+
 Rows = list[dict[str, Any]]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,26 @@ class AnswerEvaluation:
     def num_turns(self) -> int:
         """How many turns are answered each time."""
         return len(self.tickets)
+
+    def fitted(self, answer_tokens: Callable[[Ticket], int]) -> AnswerEvaluation:
+        """Return the same with a limit of tokens; where one was set, tell how many true answers do not fit.
+
+        Args:
+            answer_tokens: Gives the most tokens that the true answer of a turn has.
+        """
+        if not self.tickets:
+            return self
+        limit, needed = self.settings["max_new_tokens"], [answer_tokens(ticket) for ticket in self.tickets]
+        if limit is None:
+            limit = -(-max(needed) * (1 + _MARGIN) // _STEP) * _STEP
+            _log.info("evaluation.max_new_tokens=%d: the longest true answer has up to %d", limit, max(needed))
+        elif long := sum(tokens > limit for tokens in needed):
+            _log.warning(
+                "evaluation.max_new_tokens=%d cuts off %d of %d true answers (up to %d tokens), so recall cannot reach "
+                "1; null fits the longest",
+                *(limit, long, len(needed), max(needed)),
+            )
+        return replace(self, settings={**self.settings, "max_new_tokens": int(limit)})
 
     def __call__(
         self, model: nn.Module, template: Template, *, name: str, between: Callable[[], object] = lambda: None

@@ -13,17 +13,17 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from qvl.data import CheckedRows, SourcePart, changed_files
+from qvl.data import CheckedRows, SourcePart, WholePictures, changed_files
 from qvl.inspection.lengths import RowLengths
 from qvl.inspection.looking import Block, Found, Looker, LookSettings
 from qvl.inspection.rules import ALLOWED
 from qvl.inspection.shared import repeated_pictures
 from qvl.inspection.statistics import Statistics
 from qvl.inspection.suspects import Suspects
-from qvl.inspection.workers import in_order
 from qvl.records import Finding, Source
 from qvl.runtime import rewritten
 from qvl.runtime.progress import progress_bar
+from qvl.runtime.workers import in_order
 
 __all__ = ["CodeCount", "FileReport", "inspect"]
 
@@ -142,7 +142,9 @@ def inspect(
         bar = stack.enter_context(progress_bar(auto_refresh=False))
         for report in reports:
             task = bar.add_task(Path(report.rows.path).name, total=len(report.rows))
-            looker = Looker(report.rows, report.part.builder, report.part.context.form, settings, lengths)
+            cache = report.rows.cache if settings.images == "decode" else None
+            pictures = None if cache is None else WholePictures(cache)
+            looker = Looker(report.rows, report.part.builder, report.part.context.form, settings, lengths, pictures)
             out = stack.enter_context(rewritten(report.fixed)) if report.fixed else None
             for span, block in _blocks(looker, processes):
                 report.merge(block, settings)
@@ -150,6 +152,10 @@ def inspect(
                 if out is not None and changes is not None:
                     report.dropped += _write_rows(out, changes, report, span, block, drop_rest=drop_rest)
                 bar.update(task, advance=len(span), refresh=True)
+                if pictures is not None:
+                    pictures.remember(block.whole)
+            if pictures is not None:
+                pictures.keep()
         for report, found in _over_all(reports, settings):
             report.count([found])
             _write_findings(findings, [found], mended=settings.fix)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qvl.conversation import BaseBuilder
-from qvl.data import CheckedRows, Looked, TurnFormat
+from qvl.data import CheckedRows, Looked, TurnFormat, Whole, WholePictures
 from qvl.errors import RecordError
 from qvl.inspection.lengths import RowLengths, Tokens
 from qvl.inspection.mending import Change, may_need, mend
@@ -84,6 +84,7 @@ class Block:
         lines: New lines of the rows that were mended, by the number of the row.
         changes: What was mended.
         bad: Numbers of the rows that cannot be used.
+        whole: Pictures to remember.
     """
 
     found: list[Found] = field(default_factory=list)
@@ -93,6 +94,7 @@ class Block:
     lines: dict[int, bytes] = field(default_factory=dict)
     changes: list[tuple[Source, Change]] = field(default_factory=list)
     bad: set[int] = field(default_factory=set)
+    whole: list[Whole] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Looker:
         form: How pictures are shown.
         settings: What is looked for.
         lengths: Counts tokens, or None.
+        pictures: Knows pictures that need not be decoded, or None.
     """
 
     rows: CheckedRows
@@ -112,6 +115,7 @@ class Looker:
     form: TurnFormat
     settings: LookSettings
     lengths: RowLengths | None = None
+    pictures: WholePictures | None = None
 
     def __call__(self, span: range) -> Block:
         """Look at rows by their positions among those in use."""
@@ -121,6 +125,8 @@ class Looker:
             picture = self._look(self.rows.number(index), block, gatherer)
             block.pictures[place] = picture_key(picture) if picture else 0
         gatherer.count_into(block.statistics)
+        if self.pictures is not None:
+            block.whole = self.pictures.taken()
         return block
 
     def _look(self, number: int, block: Block, gatherer: Gatherer) -> str | None:
@@ -196,7 +202,7 @@ class Looker:
 
     def _look_closer(self, record: Record) -> _Closer:
         """Look at the picture of a row that can be read, at its length, and at objects that are there twice."""
-        findings = self.rows.check_pictures(record, self.settings.images)
+        findings = self.rows.check_pictures(record, self.settings.images, self.pictures)
         size = tokens = None
         try:
             size = self.form.model_size(record.width, record.height) if record.images else None
@@ -219,7 +225,7 @@ class Looker:
             return _Closer()
         bare = {key: value[key] for key in ("images", "width", "height")}
         record = record_as("summary", bare, source=source, root=self.rows.root)
-        return _Closer(self.rows.check_pictures(record, self.settings.images))
+        return _Closer(self.rows.check_pictures(record, self.settings.images, self.pictures))
 
 
 class _Closer(NamedTuple):

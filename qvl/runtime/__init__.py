@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from qvl.runtime.checksums import CHECKSUMS_NAME, ChecksumFault, verify_checksums, write_checksums
-from qvl.runtime.distributed import Rank, gathered, rank_from_environment
+from qvl.runtime.distributed import (
+    Rank,
+    cpus_of_process,
+    first_goes_ahead,
+    gathered,
+    local_world_size,
+    rank_from_environment,
+)
 from qvl.runtime.files import (
     SET_ASIDE,
     digest_of,
@@ -31,6 +38,7 @@ from qvl.runtime.manifest import (
 )
 from qvl.runtime.redaction import redact_arguments, redact_command, redact_text, redact_yaml, secret_values
 from qvl.runtime.seeding import rng
+from qvl.runtime.workers import available_cpus, in_order
 
 __all__ = [
     "CHECKSUMS_NAME",
@@ -41,16 +49,21 @@ __all__ = [
     "ImageHeader",
     "Rank",
     "RunManifest",
+    "available_cpus",
     "check_image",
     "collect_manifest",
     "configure_logging",
+    "cpus_of_process",
     "data_digest",
     "digest_of",
     "discard",
+    "first_goes_ahead",
     "gathered",
     "git_state",
     "image_header",
     "image_size",
+    "in_order",
+    "local_world_size",
     "locked",
     "open_image",
     "open_pixels",

@@ -6,13 +6,28 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from datetime import timedelta
+from functools import cache
+from itertools import count
+from typing import Any, TypeVar
 
 from qvl.errors import ConfigError, QvlError
+from qvl.runtime.workers import available_cpus
 
-__all__ = ["Rank", "gathered", "joined", "rank_from_environment", "together"]
+__all__ = [
+    "Rank",
+    "cpus_of_process",
+    "first_goes_ahead",
+    "gathered",
+    "joined",
+    "local_world_size",
+    "rank_from_environment",
+    "together",
+]
 
 Value = TypeVar("Value")
+_PATIENCE = timedelta(days=7)
+_turns = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,67 @@ def rank_from_environment(environ: Mapping[str, str] = os.environ) -> Rank:
         raise ConfigError(
             f"environment: RANK={values[0]!r}, LOCAL_RANK={values[1]!r}, WORLD_SIZE={values[2]!r}: {error}"
         ) from error
+
+
+def local_world_size(environ: Mapping[str, str] = os.environ) -> int:
+    """Return the number of processes of this run on this machine, as torchrun sets LOCAL_WORLD_SIZE."""
+    text = environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(int(text), 1) if text.isdecimal() else 1
+
+
+def cpus_of_process(environ: Mapping[str, str] = os.environ) -> int:
+    """Return the share of the processors that this process has beside the others of its run, at least 1."""
+    return max(available_cpus() // local_world_size(environ), 1)
+
+
+@contextmanager
+def first_goes_ahead(rank: Rank) -> Iterator[None]:
+    """Let the first process do something before the others; it may take hours, and they need not be joined yet.
+
+    Joined processes wait for each other no longer than their timeout, so that a dead one is noticed in minutes. What
+    one of them does for all of them on large data therefore comes before they are joined. All of them have to call it.
+
+    Args:
+        rank: Of this process; torchrun has told it where the others are.
+
+    Raises:
+        QvlError: In the others, what went wrong in the first; there its own error is raised.
+    """
+    if rank.world_size == 1:
+        yield
+        return
+    key = f"qvl/first/{next(_turns)}"
+    if not rank.is_main:
+        if reason := _told(key):
+            raise QvlError(f"process 0 of {rank.world_size} could not go on: {reason}")
+        yield
+        return
+    reason = "it was interrupted"
+    try:
+        yield
+        reason = ""
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        _store().set(key, reason)
+
+
+def _told(key: str) -> str:
+    try:
+        _store().wait([key], _PATIENCE)
+        return str(_store().get(key).decode())
+    except RuntimeError as error:  # the store is gone: of torch's own type for what happens on a network
+        return f"it has ended, see its log ({str(error).partition(chr(10))[0]})"
+
+
+@cache  # without torchrun it lies in the first process, and is there as long as someone holds it
+def _store() -> Any:
+    """Return the store of key and value by which the processes of a run find each other."""
+    from torch.distributed import rendezvous
+
+    store, _, _ = next(rendezvous("env://", timeout=_PATIENCE))
+    return store
 
 
 def gathered(value: Value) -> list[Value]:

@@ -98,6 +98,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "training.adam_beta2": (0, 1),
     "training.aligner_lr": (0, INFINITE),
     "training.dataloader_num_workers": (0, INFINITE),
+    "training.ddp_timeout_min": (0.1, INFINITE),
     "training.effective_batch_size": (1, INFINITE),
     "training.eval_steps": (1, INFINITE),
     "training.learning_rate": (0, INFINITE),
@@ -130,6 +131,7 @@ NODES = ("augmentation", "data.builder", "data.train", "prompts", "training.trai
 
 EXTRA_HOMES: dict[str, str] = {
     "data_seed": "seed",
+    "ddp_timeout": "training.ddp_timeout_min",
     "deepspeed": "the group deepspeed",
     "fp16": "model.torch_dtype",
     "lora_target_modules": "tuner.target_modules",

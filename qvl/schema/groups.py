@@ -106,7 +106,8 @@ class TrainingConfig:
     save_only_model: bool = MISSING
     metric_for_best_model: str = MISSING
     load_best_model_at_end: bool = MISSING
-    dataloader_num_workers: int = MISSING
+    dataloader_num_workers: int | None = None
+    ddp_timeout_min: float = MISSING
     raw_patches: bool = MISSING
     resume_from_checkpoint: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
@@ -128,7 +129,7 @@ class EvaluationConfig:
     num_samples: int = MISSING
     num_pictures: int = MISSING
     before_training: bool = MISSING
-    max_new_tokens: int = MISSING
+    max_new_tokens: int | None = None
     batch_size: int = MISSING
     line_tolerance: float = MISSING
     average_precision: list[str] = field(default_factory=list)
@@ -149,6 +150,7 @@ class PathsConfig:
     root: str = MISSING
     runs: str = MISSING
     data: str = MISSING
+    cache: str = MISSING
 
 
 @dataclass

@@ -4,6 +4,7 @@ from qvl.training.arguments import accumulation_steps
 from qvl.training.job import Evaluate, TrainingJob, TrainingResult
 from qvl.training.model_view import ModelView
 from qvl.training.pipeline import SwiftTrainer
+from qvl.training.preload import grow_segments
 from qvl.training.prompt_encoding import training_prompt
 from qvl.training.prompt_view import PromptView, render_view, view_turn
 from qvl.training.restart import earlier_result, write_result
@@ -19,6 +20,7 @@ __all__ = [
     "TrainingResult",
     "accumulation_steps",
     "earlier_result",
+    "grow_segments",
     "load_encoder",
     "render_view",
     "show_result",

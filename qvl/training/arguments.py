@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 from qvl.errors import ConfigError
 from qvl.machine import attention_here, has_device
 from qvl.metrics import higher_is_better
-from qvl.runtime.distributed import rank_from_environment
+from qvl.runtime.distributed import cpus_of_process, rank_from_environment
 from qvl.training.job import TrainingJob
 
 if TYPE_CHECKING:
     from swift.arguments import SftArguments
 
-__all__ = ["accumulation_steps", "sft_arguments"]
+__all__ = ["accumulation_steps", "loader_workers", "sft_arguments"]
 
-_OWN_TRAINING_KEYS = ("effective_batch_size", "extra", "trainer", "raw_patches", "resume_from_checkpoint")
+_OWN_TRAINING_KEYS = (
+    *("ddp_timeout_min", "effective_batch_size", "extra", "trainer", "raw_patches", "resume_from_checkpoint"),
+)
+_MOST_WORKERS = 4
+"""Ten times what a process on an A100 needs; each holds pictures in memory."""
 _LORA_KEYS = ("target_modules", "modules_to_save", "lora_rank", "lora_alpha", "lora_dropout", "use_dora")
 
 
@@ -38,6 +42,19 @@ def accumulation_steps(effective: int, per_device: int, world_size: int) -> int:
     return effective // per_micro_step
 
 
+def loader_workers(cpus: int, *, gpu: bool) -> int:
+    """Return how many processes load data for one that trains, where the user did not say.
+
+    Beside a GPU: one a processor, one left for the training itself, at most four. Without a GPU none: the model needs
+    the processors. The samples do not depend on it.
+
+    Args:
+        cpus: Processors that this process has for itself.
+        gpu: Whether it trains on a GPU.
+    """
+    return min(max(cpus - 1, 0), _MOST_WORKERS) if gpu else 0
+
+
 def sft_arguments(job: TrainingJob) -> SftArguments:
     """Return ms-swift's arguments for a run.
 
@@ -53,7 +70,9 @@ def sft_arguments(job: TrainingJob) -> SftArguments:
     values = {**_model_values(job), **_tuner_values(job), **_training_values(job), **_fixed_values(job)}
     values["resume_from_checkpoint"] = None  # found when the processes can talk to each other
     values["dataloader_pin_memory"] = has_device()
-    values["use_cpu"] = not values["dataloader_pin_memory"]
+    values["use_cpu"] = not has_device()
+    if values["dataloader_num_workers"] is None:
+        values["dataloader_num_workers"] = loader_workers(cpus_of_process(), gpu=has_device())
     check_extra(extra, known={item.name for item in dataclasses.fields(SftArguments)}, taken=values)
     return SftArguments(**values, **extra)
 
@@ -80,6 +99,7 @@ def _training_values(job: TrainingJob) -> dict[str, object]:
     values["bf16"] = _bf16(job)
     if values["gradient_checkpointing"] is None:
         values["gradient_checkpointing"] = job.model["gradient_checkpointing"]
+    values["ddp_timeout"] = round(job.training["ddp_timeout_min"] * 60)
     values["greater_is_better"] = higher_is_better(str(values["metric_for_best_model"]))
     values["gradient_accumulation_steps"] = accumulation_steps(
         _integer(job.training, "effective_batch_size"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qvl.data import Contract, Ledger, TurnDataset, TurnFormat
+from qvl.data import Contract, Ledger, Ticket, TurnDataset, TurnFormat
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,6 +34,9 @@ class Evaluate(Protocol):
     @property
     def num_turns(self) -> int:
         """How many turns are answered each time; 0 for none."""
+
+    def fitted(self, answer_tokens: Callable[[Ticket], int]) -> Evaluate:
+        """Return the same for answers as long as the true ones, which have so many tokens."""
 
     def __call__(self, model: nn.Module, template: Any, *, name: str, between: Callable[[], object]) -> Answered:
         """Return the scores; `name` says which evaluation it is, `between` is called by all after each batch."""

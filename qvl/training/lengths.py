@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,8 @@ from rich.progress import track
 
 from qvl.data import EpochPlan, SourcePart, Ticket, TurnDataset
 from qvl.errors import RecordError
-from qvl.records import Record
 from qvl.training.encoding import ConversationEncoder
+from qvl.training.kept_lengths import count_rows, row_tokens
 
 __all__ = ["TurnLengths", "check_lengths", "measure"]
 
@@ -23,6 +22,9 @@ _log = logging.getLogger(__name__)
 _LISTED = 50
 _LABEL_TOKENS = 32
 """More than the label of one picture in the prompt and in the answer takes."""
+
+_END_TOKENS = 2
+"""The token that ends an answer and the newline behind it."""
 
 _TEXT_GROWTH = 4
 """More than an answer grows by augmentation: a box of 4 numbers becomes a polygon of at most 8."""
@@ -70,6 +72,11 @@ class TurnLengths:
         text, pictures = zip(*(row_tokens(part, self.encoder, record) for record in records), strict=True)
         return self._whole(ticket, sum(text) + sum(pictures))
 
+    def answer(self, ticket: Ticket) -> int:
+        """Return the most tokens that the answer of a turn has if it is not augmented, its end included."""
+        rows = list(ticket.rows)
+        return int(self.parts[ticket.source].text[rows].sum()) + _END_TOKENS + self._labels(len(rows))
+
     def unchanged(self, ticket: Ticket) -> int:
         """Return the most tokens that a turn has if it is not augmented."""
         lengths, rows = self.parts[ticket.source], list(ticket.rows)
@@ -105,12 +112,18 @@ class TurnLengths:
         return np.add.reduceat(rows, plan.starts[:-1]) + overhead + labels
 
     def _whole(self, ticket: Ticket, tokens: int) -> int:
-        count = len(ticket.rows)
-        return tokens + self.parts[ticket.source].overhead + (_LABEL_TOKENS * count if count > 1 else 0)
+        return tokens + self.parts[ticket.source].overhead + self._labels(len(ticket.rows))
+
+    @staticmethod
+    def _labels(count: int) -> int:
+        return _LABEL_TOKENS * count if count > 1 else 0
 
 
 def measure(dataset: TurnDataset, encoder: ConversationEncoder) -> TurnLengths:
-    """Tokenise every answer and size every picture, without opening it; one row of each source is encoded wholly."""
+    """Tokenise every answer and size every picture, without opening it; one row of each source is encoded wholly.
+
+    All processes of a run have to call it together, see `count_rows`.
+    """
     return TurnLengths(
         dataset, encoder, [_measure_part(number, dataset, encoder) for number in range(len(dataset.parts))]
     )
@@ -153,31 +166,16 @@ def check_lengths(
 
 def _measure_part(number: int, dataset: TurnDataset, encoder: ConversationEncoder) -> PartLengths:
     part = dataset.parts[number]
-    pairs, refused = [], Counter[str]()
-    for row in track(range(len(part.rows)), f"measuring {part.name}", transient=True):
-        record = part.rows[row]
-        pairs.append(row_tokens(part, encoder, record))
-        refused.update(part.augmentation.refused(record) if part.augmentation else ())
+    pairs, refused = count_rows(part, encoder)
     for name, count in refused.items():
         _log.info("%s: %s leaves %d of %d rows alone, for their words", part.name, name, count, len(part.rows))
-    text, pictures = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    text, pictures = pairs.astype(np.int64).T
     if part.builder.mode == "chat":
         return PartLengths(text, pictures, 0)
     first = Ticket(epoch=0, source=number, rows=(0,), copies=(0,), augment=False)
     with encoder.without_limit():
         whole = encoder.encode(part.turn(first), check=False)
-    return PartLengths(text, pictures, len(whole["input_ids"]) - sum(pairs[0]))
-
-
-def row_tokens(part: SourcePart, encoder: ConversationEncoder, record: Record) -> tuple[int, int]:
-    """Return (tokens of the answer, tokens of the picture); a row of chat is encoded wholly."""
-    if part.builder.mode == "chat":
-        return encoder.chat_tokens(part.builder.build(record)), 0
-    answer = part.builder.answer_to_count(record)
-    try:
-        return encoder.text_tokens(answer), encoder.picture_tokens(record.width, record.height)
-    except ValueError as error:
-        raise RecordError(f"{record.source}: width: the model cannot be shown this picture: {error}") from error
+    return PartLengths(text, pictures, len(whole["input_ids"]) - int(pairs[0].sum()))
 
 
 def _too_long(dataset: TurnDataset, lengths: TurnLengths, limit: int, epochs: int) -> list[Ticket]:

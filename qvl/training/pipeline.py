@@ -113,7 +113,7 @@ class QvlSft(_Upstream):
         if self.args.max_steps > 0:
             epochs = math.ceil(self.args.max_steps / math.ceil(len(job.train) / job.training["effective_batch_size"]))
         settings = {"limit": job.max_length, "on_overlength": data["on_overlength"]}
-        check_lengths(job.val, encoder, epochs=1, **settings)
+        self.evaluate = self.evaluate.fitted(check_lengths(job.val, encoder, epochs=1, **settings).answer)
         self.batches = TurnBatches(
             job.train,
             check_lengths(job.train, encoder, epochs=epochs, **settings),

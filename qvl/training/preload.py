@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import MutableMapping
 from typing import Final
 
-__all__ = ["PRELOADED", "preload", "quiet_upstream"]
+__all__ = ["PRELOADED", "grow_segments", "preload", "quiet_upstream"]
 
 PRELOADED: Final = (
     "torch.utils.tensorboard",
@@ -45,3 +46,16 @@ def quiet_upstream() -> None:
 
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+def grow_segments(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Let the memory of a GPU be taken in segments that grow, unless the user chose something else.
+
+    Batches have many lengths; blocks that fit none of them would be left over until memory runs out. torch reads this
+    when it first uses a GPU, so it has to be set before; without one it means nothing.
+
+    Args:
+        environ: Environment of this process; both names of the variable count, the older one wins in torch.
+    """
+    if "PYTORCH_CUDA_ALLOC_CONF" not in environ:
+        environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")

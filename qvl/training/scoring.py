@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from swift.trainers import Seq2SeqTrainer as _Upstream
     from transformers.trainer_utils import EvalLoopOutput
 
-    from qvl.callbacks import AnswerSteps, Preemption
+    from qvl.callbacks import AnswerSteps
 else:
     _Upstream = object
 
@@ -44,8 +44,6 @@ class ScoringTrainer(_Upstream):
     """Says when, set before training."""
 
     control: Any
-
-    preemption: Preemption
 
     weights: TrainedWeights
 
@@ -112,7 +110,7 @@ class ScoringTrainer(_Upstream):
         from qvl.callbacks import show_pictures
 
         model, step = self.accelerator.unwrap_model(self.model), self.state.global_step
-        between = partial(self.preemption.cut_evaluation, self.state)
+        between = partial(self.callback_handler.on_prediction_step, self.args, self.state, self.control)
         with self.accelerator.autocast() if self.weights.are_widened else nullcontext():  # float32 among bfloat16
             answered = self.ask(model, self.template, name=name, between=between)
         show_pictures(self.callback_handler.callbacks, answered.pictures, step=step)

@@ -14,7 +14,8 @@ from full_sample import FORM, augmentation, encode_path, load_template, make_tur
 from side_by_side import ratio, save, table, time_cases, write_rows
 
 from qvl.training.encoding import ConversationEncoder
-from qvl.training.lengths import TurnLengths, measure, row_tokens
+from qvl.training.kept_lengths import row_tokens
+from qvl.training.lengths import TurnLengths, measure
 
 ROUNDS = 60
 PICTURES = 6

@@ -68,3 +68,16 @@ def test_other_processes_write_nothing(tmp_path):
     callback.on_train_begin(None, state(0, main=False), TrainerControl())
     callback.on_train_end(None, state(1, main=False), TrainerControl())
     assert not list(tmp_path.iterdir())
+
+
+def test_an_evaluation_is_no_standstill(tmp_path, clock):
+    path, control = tmp_path / "progress.json", TrainerControl()
+    callback = ProgressFile(path)
+    callback.on_train_begin(None, state(4), control)
+    before = path.stat().st_ino  # each write is a new file
+    callback.on_prediction_step(None, state(4), control)
+    assert path.stat().st_ino == before
+    clock.now += 1.5
+    callback.on_prediction_step(None, state(4), control)
+    assert path.stat().st_ino != before
+    assert json.loads(path.read_text())["step"] == 4

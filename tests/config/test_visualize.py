@@ -93,7 +93,7 @@ def test_rows_are_shown_as_they_are_as_training_augments_them_and_as_the_model_s
         "rows_rows.html",
         "图.png",
     ]
-    assert [path.name for path in (tmp_path / "multirun_outputs" / "data").iterdir()] == ["index"]
+    assert [path.name for path in (tmp_path / "multirun_outputs").glob("*/*")] == ["index"]
 
 
 def test_rows_are_chosen_by_line_and_shown_without_a_model(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from qvl.data import KeepAll
+from qvl.data import BasePreprocessor, KeepAll, WholePictures, whole_pictures
 from qvl.data.rows import CheckedRows
+from qvl.runtime.kept import one_at_a_time
 
 
 def good_row(**changes: object) -> dict[str, object]:
@@ -81,3 +85,47 @@ def test_headers_alone_still_show_a_wrong_size(tmp_path):
     assert [finding.code for finding in rows(tmp_path, good_row(width=8)).check(images="header")] == ["size_mismatch"]
     with pytest.raises(ValueError, match="check_images"):
         rows(tmp_path, good_row()).check(images="glance")
+
+
+class DropEvery(BasePreprocessor):
+    """Removes the rows whose width is a multiple of seven."""
+
+    def preprocess(self, row):
+        return None if row["width"] % 7 == 0 else row
+
+
+def test_findings_do_not_depend_on_the_number_of_processes(tmp_path):
+    picture(tmp_path)
+    lines = [good_row(width=5 + number % 5) if number % 11 else "{" for number in range(200)]
+    seen = []
+    for processes in (1, 3):
+        checked = rows(tmp_path, *lines)
+        checked.preprocessor = DropEvery()
+        seen.append((checked.check(processes=processes), checked.left_out, checked.kept.tolist()))
+    assert seen[0] == seen[1]
+    assert {finding.code for finding in seen[0][0]} == {"bad_json", "size_mismatch"}
+    assert len(seen[0][1]) > 20
+
+
+def test_pictures_that_were_whole_are_not_decoded_again(tmp_path, monkeypatch):
+    picture(tmp_path)
+    monkeypatch.setattr(WholePictures.__init__, "__kwdefaults__", {"settled_s": -1.0})
+    cache = tmp_path / "cache"
+    assert rows(tmp_path, *[good_row()] * 200, cache=cache).check(processes=2) == []
+    monkeypatch.setattr(whole_pictures, "check_image", None)  # whoever decodes fails
+    found = rows(tmp_path, *[good_row(), good_row(width=8)] * 100, cache=cache).check(processes=2)
+    assert [finding.code for finding in found] == ["size_mismatch"] * 100  # what the row says is compared in any case
+
+
+def test_of_two_runs_that_check_one_file_one_waits(tmp_path, caplog):
+    picture(tmp_path)
+    caplog.set_level("INFO", logger="qvl")
+    checked = rows(tmp_path, good_row(), cache=tmp_path / "cache")
+    name = hashlib.sha256(os.fsencode(os.path.realpath(checked.path))).hexdigest()[:32]
+    with ThreadPoolExecutor(1) as pool:
+        with one_at_a_time(tmp_path / "cache" / "checks" / name, doing="checking"):
+            waiting = pool.submit(checked.check)
+            while "waiting for another run that is checking the pictures of" not in caplog.text:
+                time.sleep(0.01)
+            assert not waiting.done()
+        assert waiting.result(timeout=10) == []

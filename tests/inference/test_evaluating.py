@@ -209,3 +209,20 @@ def test_the_model_is_left_in_the_mode_it_was_in(folder, engine):
     with pytest.raises(KeyboardInterrupt):
         make(folder)(model, None, name="now", between=cut)
     assert model.training
+
+
+@pytest.mark.parametrize(("longest", "limit"), [(100, 128), (103, 192), (51, 64), (512, 640)])
+def test_the_limit_of_tokens_is_a_quarter_above_the_longest_true_answer(folder, longest, limit):
+    (folder / "val.jsonl").write_text((json.dumps(ROW) + "\n") * 3)
+    fitted = make(folder, max_new_tokens=None).fitted(lambda ticket: longest if ticket.rows == (1,) else 7)
+    assert fitted.settings["max_new_tokens"] == limit
+
+
+def test_a_limit_that_cuts_off_true_answers_stays_and_is_told(folder, caplog):
+    (folder / "val.jsonl").write_text((json.dumps(ROW) + "\n") * 3)
+    fitted = make(folder, max_new_tokens=50).fitted(lambda ticket: (40, 50, 60)[ticket.rows[0]])
+    assert fitted.settings["max_new_tokens"] == 50
+    assert "evaluation.max_new_tokens=50 cuts off 1 of 3 true answers (up to 60 tokens)" in caplog.text
+    caplog.clear()
+    make(folder, max_new_tokens=60).fitted(lambda ticket: 60)
+    assert not caplog.text

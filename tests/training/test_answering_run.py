@@ -46,6 +46,7 @@ def train(forked, demo_folder):
             f"data.train.path={demo_folder}/train.jsonl",
             f"data.val.path={demo_folder}/val.jsonl",
             "data.images_per_user_turn=1",
+            "data.batching=random",
             "training.learning_rate=5e-3",
             "training.max_steps=3",
             "training.save_strategy=steps",

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from qvl.errors import ConfigError
-from qvl.training.arguments import accumulation_steps, check_extra
+from qvl.training import grow_segments
+from qvl.training.arguments import accumulation_steps, check_extra, loader_workers
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,30 @@ def test_an_argument_that_upstream_does_not_know_is_an_error_with_the_nearest():
 def test_an_argument_that_qvl_sets_itself_is_an_error():
     with pytest.raises(ConfigError, match="sets this argument itself"):
         check_extra({"seed": 5}, known={"seed"}, taken={"seed": 1})
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpu", "workers"),
+    [
+        (8, True, 4),  # 64 processors, 8 GPUs
+        (3, True, 2),  # one is left for the training
+        (1, True, 0),
+        (64, False, 0),  # the model needs them
+    ],
+)
+def test_processes_that_load_data_follow_from_the_processors(cpus, gpu, workers):
+    assert loader_workers(cpus, gpu=gpu) == workers
+
+
+@pytest.mark.parametrize(
+    ("given", "settings"),
+    [
+        ({}, {"PYTORCH_ALLOC_CONF": "expandable_segments:True"}),
+        ({"PYTORCH_ALLOC_CONF": "backend:native"}, {"PYTORCH_ALLOC_CONF": "backend:native"}),
+        ({"PYTORCH_CUDA_ALLOC_CONF": "backend:native"}, {"PYTORCH_CUDA_ALLOC_CONF": "backend:native"}),
+    ],
+)
+def test_segments_of_gpu_memory_grow_unless_the_user_chose(given, settings):
+    environ = dict(given)
+    grow_segments(environ)
+    assert environ == settings

@@ -83,9 +83,9 @@ def test_the_command_prints_a_turn_and_leaves_no_run_behind(typed, tmp_path, tin
     assert "of 10000 tokens of global_max_length" in text
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} <= {
         "multirun_outputs",
-        "multirun_outputs/data",
-        "multirun_outputs/data/index",
-    } | {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("multirun_outputs/data/index/*")}
+        "multirun_outputs/cache",
+        "multirun_outputs/cache/index",
+    } | {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("multirun_outputs/cache/index/*")}
 
 
 def test_a_turn_that_is_not_there_is_told(typed, capsys):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from qvl.training.lengths import measure
 from qvl.training.sampling import Machine, TurnBatches
+from qvl.training.trainer import SealedTrainer
 
 pytestmark = pytest.mark.swift
 BATCHING = ["random", "exact", "grouped"]
@@ -95,3 +97,16 @@ def test_the_batches_of_an_epoch_are_planned_once(singles, encoder, monkeypatch)
     assert len(planned) == 1
     part.plan(1)
     assert len(planned) == 2
+
+
+def test_a_batch_that_fills_up_a_step_makes_logits_of_one_position_and_no_gradient(tiny_model):
+    shapes = []
+    tiny_model.train().lm_head.register_forward_hook(lambda module, inputs, output: shapes.append(output.shape))
+    tokens = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])
+    batch = {"input_ids": tokens, "labels": torch.full_like(tokens, -100), "logits_to_keep": 0}  # as upstream adds it
+    loss = SealedTrainer.compute_loss(SealedTrainer.__new__(SealedTrainer), tiny_model, batch)
+    assert [shape[:2] for shape in shapes] == [(2, 1)]
+    loss.backward()
+    text = [parameter.grad for parameter in tiny_model.model.language_model.parameters()]
+    assert loss.item() == 0.0
+    assert all(gradient is not None and not gradient.any() for gradient in text)

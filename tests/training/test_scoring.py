@@ -40,8 +40,8 @@ class Trainer(ScoringTrainer, Upstream):
         self.state = SimpleNamespace(global_step=0, max_steps=9)
         self.accelerator = SimpleNamespace(unwrap_model=lambda model: model)
         self.weights = SimpleNamespace(are_widened=False)
-        self.callback_handler = SimpleNamespace(callbacks=[])
-        self.preemption = SimpleNamespace(cut_evaluation=lambda state: None)
+        self.control = SimpleNamespace()
+        self.callback_handler = SimpleNamespace(callbacks=[], on_prediction_step=lambda args, state, control: control)
         self.model = self.template = None
         self.answer_steps = AnswerSteps(every)
         self.scores = {"detection/f1_50": 0.25} if scores is None else scores

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from qvl.errors import QvlError
 
-__all__ = ["in_order"]
+__all__ = ["available_cpus", "in_order"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def available_cpus() -> int:
+    """Return how many processors this process may use; a container's share counts where the kernel shows it."""
+    allowed = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return allowed
+    return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))
 
 
 def in_order(work: Callable[[Item], Result], items: Sequence[Item], *, processes: int) -> Iterator[Result]:
@@ -90,7 +102,7 @@ class _Crew(Generic[Item, Result]):
             process = self._members[member]
             process.join()
             raise QvlError(
-                f"a process of the check died with exit code {process.exitcode}, see above; with -9 memory was short"
+                f"a process of this work died with exit code {process.exitcode}, see above; with -9 memory was short"
             ) from None
         if isinstance(result, QvlError):
             raise result

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from qvl.errors import RecordError
-from qvl.inspection.workers import in_order
+from qvl.runtime.workers import available_cpus, in_order
 
 
 @pytest.mark.parametrize("processes", [1, 3])
@@ -41,3 +43,35 @@ def test_the_death_of_a_process_is_told():
 
     with pytest.raises(Exception, match="died with exit code 7"):
         list(in_order(work, range(4), processes=2))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_no_process_is_left_when_the_first_one_is_killed(tmp_path):
+    def work(item: int) -> None:
+        (tmp_path / str(os.getpid())).touch()
+        time.sleep(0.05)
+
+    first = os.fork()
+    if first == 0:
+        try:
+            list(in_order(work, range(10_000), processes=2))
+        finally:
+            os._exit(1)
+    while len(members := [int(path.name) for path in tmp_path.iterdir()]) < 2:
+        time.sleep(0.01)
+    os.kill(first, signal.SIGKILL)
+    os.waitpid(first, 0)
+    end = time.monotonic() + 10
+    while any(map(is_alive, members)):
+        assert time.monotonic() < end, "processes outlived the one that started them"
+        time.sleep(0.01)
+
+
+def test_the_share_of_processors_is_that_of_this_process():
+    assert 1 <= available_cpus() <= (os.cpu_count() or 1)
