@@ -38,7 +38,7 @@ def main(cfg: Any) -> float | None:
     from qvl.data import Ledger
     from qvl.models import names_own
     from qvl.runtime import configure_logging, rank_from_environment
-    from qvl.training import earlier_result, show_result, write_result
+    from qvl.training import check_liger, earlier_result, show_result, write_result
 
     if cfg.show_prompt is not None:
         raise ConfigError("show_prompt: shows one configuration and trains nothing; give every key one value")
@@ -52,6 +52,7 @@ def main(cfg: Any) -> float | None:
         if rank.is_main:
             show_result(folder, result, console=Console())
         return _optimized(cfg.optimized_metric, result)
+    check_liger(wanted=cfg.training.use_liger_kernel)
     ledger = Ledger(folder / "ledger.jsonl") if rank.is_main else None
     job, evaluate = _job(cfg, folder, ledger)
     if rank.is_main:

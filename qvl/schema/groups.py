@@ -108,6 +108,8 @@ class TrainingConfig:
     load_best_model_at_end: bool = MISSING
     dataloader_num_workers: int = MISSING
     raw_patches: bool = MISSING
+    use_liger_kernel: bool = MISSING
+    torch_compile: bool = MISSING
     resume_from_checkpoint: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     trainer: Any = MISSING

@@ -1,6 +1,6 @@
 """The door to ms-swift's training; it is imported when a run starts, not before."""
 
-from qvl.training.arguments import accumulation_steps
+from qvl.training.arguments import accumulation_steps, check_liger
 from qvl.training.job import Evaluate, TrainingJob, TrainingResult
 from qvl.training.model_view import ModelView
 from qvl.training.pipeline import SwiftTrainer
@@ -18,6 +18,7 @@ __all__ = [
     "TrainingJob",
     "TrainingResult",
     "accumulation_steps",
+    "check_liger",
     "earlier_result",
     "load_encoder",
     "render_view",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
+import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from qvl.training.job import TrainingJob
 if TYPE_CHECKING:
     from swift.arguments import SftArguments
 
-__all__ = ["accumulation_steps", "sft_arguments"]
+__all__ = ["accumulation_steps", "check_liger", "sft_arguments"]
 
 _OWN_TRAINING_KEYS = ("effective_batch_size", "extra", "trainer", "raw_patches", "resume_from_checkpoint")
 _LORA_KEYS = ("target_modules", "modules_to_save", "lora_rank", "lora_alpha", "lora_dropout", "use_dora")
@@ -38,23 +37,31 @@ def accumulation_steps(effective: int, per_device: int, world_size: int) -> int:
 
 
 def sft_arguments(job: TrainingJob) -> SftArguments:
-    """Return ms-swift's arguments for a run.
-
-    Raises:
-        ConfigError: `training.extra` holds a name that ms-swift does not know or that qvl sets itself.
-    """
+    """Return ms-swift's arguments for a run; `training.extra` holds none but those of `qvl.schema.EXTRA`."""
     import torch
     from swift.arguments import SftArguments
 
-    extra = job.training["extra"]
-    if not isinstance(extra, Mapping):
-        raise ConfigError(f"training.extra must be a mapping, got {extra!r}")
     values = {**_model_values(job), **_tuner_values(job), **_training_values(job), **_fixed_values(job)}
     values["resume_from_checkpoint"] = None  # found when the processes can talk to each other
     values["use_cpu"] = not torch.cuda.is_available()
     values["dataloader_pin_memory"] = torch.cuda.is_available()
-    check_extra(extra, known={item.name for item in dataclasses.fields(SftArguments)}, taken=values)
-    return SftArguments(**values, **extra)
+    return SftArguments(**values, **_mapping(job.training, "extra"))
+
+
+def check_liger(*, wanted: bool) -> None:
+    """Make sure that Liger kernels can run, before anything is read.
+
+    Raises:
+        ConfigError: There is no GPU, or the package is missing.
+    """
+    if not wanted:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ConfigError("training.use_liger_kernel: its Triton kernels need a GPU, and torch sees none; set it false")
+    if importlib.util.find_spec("liger_kernel") is None:
+        raise ConfigError("training.use_liger_kernel: needs the package: pip install liger-kernel")
 
 
 def _model_values(job: TrainingJob) -> dict[str, object]:
@@ -116,19 +123,15 @@ def _fixed_values(job: TrainingJob) -> dict[str, object]:
     }
 
 
-def check_extra(extra: Mapping[str, Any], *, known: set[str], taken: Mapping[str, Any]) -> None:
-    for key in extra:
-        if key in taken:
-            raise ConfigError(f"training.extra.{key}: qvl sets this argument itself, leave it out")
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=3)
-            raise ConfigError(
-                f"training.extra.{key}: ms-swift has no such argument; nearest: {', '.join(near) or 'none'}"
-            )
-
-
 def _integer(values: Mapping[str, Any], key: str) -> int:
     value = values[key]
     if not isinstance(value, int):
         raise ConfigError(f"training.{key} must be an integer, got {value!r}")
+    return value
+
+
+def _mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = values[key]
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"training.{key} must be a mapping, got {value!r}")
     return value

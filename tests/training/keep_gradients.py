@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -11,9 +12,9 @@ from transformers import TrainerCallback
 
 
 class KeepGradients(TrainerCallback):
-    """Writes gradients-STEP-RANK.safetensors, and weights-STEP-RANK.safetensors before a step, into the run folder."""
+    """Writes gradients, adapters and settings of the optimiser into the run folder before each step."""
 
-    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+    def on_pre_optimizer_step(self, args, state, control, model=None, optimizer=None, **kwargs):
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
         end = f"{state.global_step}-{os.environ.get('RANK', '0')}.safetensors"
         grads = {name: value.grad.contiguous() for name, value in trained.items() if value.grad is not None}
@@ -21,6 +22,10 @@ class KeepGradients(TrainerCallback):
         adapters = {name: value.detach().contiguous() for name, value in trained.items() if "lora_" in name}
         if adapters:
             save_file(adapters, Path(args.output_dir) / f"adapters-{end}")
+        group = {key: value for key, value in optimizer.param_groups[0].items() if key != "params"}
+        compiled = "torch._dynamo.utils" in sys.modules and sys.modules["torch._dynamo.utils"].counters["frames"]["ok"]
+        settings = {"optimiser": type(optimizer.optimizer).__name__, "compiled_frames": int(compiled), **group}
+        (Path(args.output_dir) / f"optimiser-{state.global_step}.json").write_text(json.dumps(settings))
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if state.is_world_process_zero and "loss" in (logs or {}):

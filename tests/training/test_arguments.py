@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from qvl.errors import ConfigError
-from qvl.training.arguments import accumulation_steps, check_extra
+from qvl.training.arguments import accumulation_steps, check_liger
 
 
 @pytest.mark.parametrize(
@@ -22,11 +22,33 @@ def test_an_impossible_batch_is_an_error_that_names_possible_ones(effective, per
     assert all(accumulation_steps(size, per_device, world) for size in nearby)
 
 
-def test_an_argument_that_upstream_does_not_know_is_an_error_with_the_nearest():
-    with pytest.raises(ConfigError, match=r"neftune_nois_alpha.*nearest: neftune_noise_alpha"):
-        check_extra({"neftune_nois_alpha": 5}, known={"neftune_noise_alpha", "seed"}, taken={})
+def test_every_extra_argument_is_one_of_upstream_and_has_no_key_of_its_own():
+    import dataclasses
+
+    from swift.arguments import SftArguments
+
+    from qvl.schema import EXTRA, TrainConfig, TrainingConfig
+
+    assert EXTRA.keys() <= {field.name for field in dataclasses.fields(SftArguments)}
+    own = {field.name for group in (TrainConfig, TrainingConfig) for field in dataclasses.fields(group)}
+    assert not EXTRA.keys() & own
 
 
-def test_an_argument_that_qvl_sets_itself_is_an_error():
-    with pytest.raises(ConfigError, match="sets this argument itself"):
-        check_extra({"seed": 5}, known={"seed"}, taken={"seed": 1})
+def test_liger_kernels_without_a_gpu_are_refused(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    check_liger(wanted=False)
+    with pytest.raises(ConfigError, match=r"training\.use_liger_kernel: its Triton kernels need a GPU"):
+        check_liger(wanted=True)
+
+
+def test_liger_kernels_without_their_package_are_refused(monkeypatch):
+    import importlib.util
+
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pip install liger-kernel"):
+        check_liger(wanted=True)

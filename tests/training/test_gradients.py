@@ -6,51 +6,17 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.swift]
 
-PROMPTS = ("You annotate pictures.", "List every object.")
-SIDES = (100, 125, 200, 250)  # a pixel is a whole number of thousandths
 MIN_PIXELS, MAX_PIXELS = 4096, 16384
-NUM_PICTURES, NUM_CHATS = 11, 4
 NUM_MIXED = 7
 """Rows with pictures that stand beside all rows of chat in the run with two sources."""
 
 BATCH = 8
 ALIGNER = ("model.visual.merger", *(f"model.visual.deepstack_merger_list.{number}" for number in range(3)))
-LORA_SCALE = 32 / 8
-
-
-def write_rows(folder: Path) -> list[list[dict[str, object]]]:
-    """Write rows with pictures and rows of chat, and return the conversations that they mean."""
-    from PIL import Image
-
-    rng = np.random.default_rng(5)
-    said, seen, talked = [], [], []
-    for number in range(NUM_PICTURES + NUM_CHATS):
-        width, height = (int(side) for side in rng.choice(SIDES, 2))
-        path = folder / f"{number}.png"
-        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
-        if number >= NUM_PICTURES:
-            text = {"role": "user", "content": f"{number}?"}, {"role": "assistant", "content": "screw " * number}
-            talked.append({"messages": list(text)})
-            said.append(list(text))
-            continue
-        objects, answer = [], {}
-        for place in range(1 + number % 4):
-            box = [10 * place, 20 * place, 10 * place + 30 + number, 20 * place + 35]
-            objects.append({"desc": f"type=screw,color={place}", "bbox_2d": box})
-            thousandths = [value * 1000 // (height if index % 2 else width) for index, value in enumerate(box)]
-            answer[f"object_{place + 1}"] = {"desc": f"type=screw,color={place}", "bbox_2d": thousandths}
-        seen.append({"images": [path.name], "width": width, "height": height, "objects": objects})
-        user = [{"type": "image", "image": str(path)}, {"type": "text", "text": PROMPTS[1]}]
-        system = {"role": "system", "content": PROMPTS[0]}
-        said.append([system, {"role": "user", "content": user}, {"role": "assistant", "content": json.dumps(answer)}])
-    for name, rows in {"train": seen, "mixed": seen[:NUM_MIXED], "chat": talked, "val": seen[:1]}.items():
-        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return said
+ALPHA, RANK = 32, 8
 
 
 class Reference:
@@ -103,7 +69,7 @@ def zeros_or(value):
     return value.new_zeros(value.shape) if value.grad is None else value.grad.clone()
 
 
-def named_as_trained(gradients, adapters):
+def named_as_trained(gradients, adapters, scale=ALPHA / RANK):
     """Return the gradients of a bare model as those of a model with adapters that add nothing yet.
 
     The product of an adapter is scale * B @ A; so B, which is zero, has the gradient scale * dW @ A.T, and A has none.
@@ -115,7 +81,7 @@ def named_as_trained(gradients, adapters):
         part = name.rpartition(".")[0]
         lora = f"base_model.model.{part}.lora_%s.default.weight"
         if lora % "A" in adapters:
-            found[lora % "B"] = LORA_SCALE * value @ adapters[lora % "A"].double().T
+            found[lora % "B"] = scale * value @ adapters[lora % "A"].double().T
             found[lora % "A"] = value.new_zeros(adapters[lora % "A"].shape)
         for module in ALIGNER:
             if name.startswith(f"{module}."):
@@ -180,23 +146,24 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("rows")
-    said = write_rows(folder)
+def rows(small_rows):
+    folder = small_rows.folder
+    pictures = (folder / "train.jsonl").read_text().splitlines(keepends=True)
+    (folder / "mixed.jsonl").write_text("".join(pictures[:NUM_MIXED]))
     (folder / "data").mkdir()
-    (folder / "data" / "mix.yaml").write_text(MIX.format(folder=folder, ratio=NUM_CHATS / NUM_MIXED))
-    return folder, said
+    (folder / "data" / "mix.yaml").write_text(MIX.format(folder=folder, ratio=len(small_rows.talked) / NUM_MIXED))
+    return small_rows
 
 
 @pytest.fixture(scope="module")
 def reference(rows, tiny_folder):
-    return Reference(tiny_folder, rows[1])
+    return Reference(tiny_folder, [*rows.seen, *rows.talked])
 
 
-def command(case, folder, model, out):
-    batch = case.layout[2]
+def train(forked, case, rows, model, out, *overrides):
+    folder, (system, user, _) = rows.folder, rows.seen[0]
     files = ("data=jsonl", *(f"data.{name}.path={folder}/{name}.jsonl" for name in ("train", "val")))
-    return [
+    argv = [
         "qvl.train",
         f"--config-dir={folder}",
         f"tuner={case.tuner}",
@@ -206,9 +173,9 @@ def command(case, folder, model, out):
         f"hydra.run.dir={out}",
         f"model.path={model}",
         f"model.max_pixels={MAX_PIXELS}",
-        f"prompts.system='{PROMPTS[0]}'",
-        f"prompts.user='{PROMPTS[1]}'",
-        f"training.per_device_train_batch_size={batch}",
+        f"prompts.system='{system['content']}'",
+        f"prompts.user='{user['content'][1]['text']}'",
+        f"training.per_device_train_batch_size={case.layout[2]}",
         f"training.effective_batch_size={BATCH}",
         "training.learning_rate=0",  # all steps have the gradients of the same weights
         "training.max_grad_norm=0",
@@ -219,35 +186,115 @@ def command(case, folder, model, out):
         "evaluation.num_samples=0",
         "+callbacks.keep={_target_: keep_gradients.KeepGradients}",
         "trusted_targets=[keep_gradients.KeepGradients]",
+        *overrides,
     ]
+    done = forked(*argv, cwd=folder, ranks=case.layout[0], PYTHONPATH=str(Path(__file__).parent))
+    assert done.returncode == 0, done.output[-4000:]
+    return [json.loads(line) for line in (out / "losses.jsonl").read_text().splitlines()]
+
+
+class Step:
+    """What a run was about to give its optimiser, and what it should have been by the rows that it was made of."""
+
+    def __init__(self, reference, out, number, *, ranks=1, scale=ALPHA / RANK):
+        from safetensors.torch import load_file
+
+        self.found = [load_file(out / f"gradients-{number}-{rank}.safetensors") for rank in range(ranks)]
+        path = out / f"adapters-{number}-0.safetensors"
+        adapters = load_file(path) if path.exists() else {}
+        of_rows = [named_as_trained(gradients, adapters, scale) for gradients in reference.gradients]
+        self.rows = members(self.found[0], of_rows)
+        tokens = sum(reference.counts[row] for row in self.rows)
+        self.loss = sum(reference.losses[row] for row in self.rows) / tokens
+        self.wanted = {name: sum(of_rows[row][name] for row in self.rows) / tokens for name in of_rows[0]}
+
+    @property
+    def error(self):
+        """Largest difference of a number on any process, as a share of the largest gradient."""
+        assert all(gradients.keys() == self.wanted.keys() for gradients in self.found)
+        largest = max(float(value.abs().max()) for value in self.wanted.values())
+        pairs = [(gradients[name], self.wanted[name]) for gradients in self.found for name in self.wanted]
+        return max(float((found - wanted).abs().max()) for found, wanted in pairs) / largest
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_gradients_are_the_mean_over_all_labelled_tokens_of_the_effective_batch(
     forked, tmp_path, rows, reference, tiny_folder, case
 ):
+    trained_on = []
+    for number, loss in enumerate(train(forked, case, rows, tiny_folder, tmp_path)):
+        step = Step(reference, tmp_path, number, ranks=case.layout[0])
+        assert step.error <= 1e-6
+        assert loss == pytest.approx(step.loss, rel=1e-6)
+        trained_on.append(step.rows)
+    assert [len(chosen) for chosen in trained_on] == [BATCH, len(rows.seen) - BATCH]
+    pictures, numbers = len(rows.seen), range(len(rows.seen) + len(rows.talked))
+    wanted = [*numbers[:NUM_MIXED], *numbers[pictures:]] if case.mixed else [*numbers[:pictures]]
+    assert sorted(row for chosen in trained_on for row in chosen) == wanted
+
+
+UNCHANGED = {
+    "adam_beta1": 0.8,
+    "adam_epsilon": 1e-6,
+    "dataloader_prefetch_factor": 3,
+    "logging_first_step": "false",
+    "lr_scheduler_kwargs": "{num_cycles: 2}",
+    "optim": "adamw_torch",
+    "torch_compile_backend": "eager",
+    "torch_empty_cache_steps": 1,
+    "vit_gradient_checkpointing": "true",
+    "warmup_steps": 5,
+}
+CHANGED = {"neftune_noise_alpha": 1e-3, "use_rslora": "true"}
+BESIDE = ("training.learning_rate=0.1", "training.max_steps=1", "training.warmup_ratio=0")
+
+
+def extra(**values):
+    return [f"training.extra.{name}={value}" for name, value in values.items()]
+
+
+def test_every_extra_argument_has_its_gradients_tested():
+    from qvl.schema import EXTRA
+
+    assert {name: key.changes_gradients for name, key in EXTRA.items()} == {
+        **dict.fromkeys(UNCHANGED, False),
+        **dict.fromkeys(CHANGED, True),
+    }
+
+
+def test_extra_arguments_of_loader_log_and_optimiser_leave_the_gradients_alone(
+    forked, tmp_path, rows, reference, tiny_folder
+):
+    needed = ("training.dataloader_num_workers=1", "training.gradient_checkpointing=true")
+    values = {name: value for name, value in UNCHANGED.items() if name != "torch_compile_backend"}
+    train(forked, Case((1, 4, 2)), rows, tiny_folder, tmp_path, *BESIDE, *needed, *extra(**values))
+    assert Step(reference, tmp_path, 0).error <= 1e-6
+    settings = json.loads((tmp_path / "optimiser-0.json").read_text())
+    assert (settings["optimiser"], settings["betas"], settings["eps"]) == ("AdamW", [0.8, 0.95], 1e-6)
+    assert (settings["lr"], settings["initial_lr"]) == (0.0, 0.1)
+
+
+def test_a_compiled_model_has_the_same_gradients(forked, tmp_path, rows, reference, tiny_folder):
     from safetensors.torch import load_file
 
-    folder, processes = rows[0], case.layout[0]
-    argv = command(case, folder, tiny_folder, tmp_path)
-    done = forked(*argv, cwd=folder, ranks=processes, PYTHONPATH=str(Path(__file__).parent))
-    assert done.returncode == 0, done.output[-4000:]
-    losses = [json.loads(line) for line in (tmp_path / "losses.jsonl").read_text().splitlines()]
-    trained_on = []
-    for step, loss in enumerate(losses):
-        ranks = [load_file(tmp_path / f"gradients-{step}-{rank}.safetensors") for rank in range(processes)]
-        adapters = load_file(tmp_path / f"adapters-{step}-0.safetensors") if case.tuner == "llm_lora" else {}
-        of_rows = [named_as_trained(gradients, adapters) for gradients in reference.gradients]
-        chosen = members(ranks[0], of_rows)
-        tokens = sum(reference.counts[row] for row in chosen)
-        wanted = {name: sum(of_rows[row][name] for row in chosen) / tokens for name in ranks[0]}
-        assert wanted.keys() == of_rows[0].keys()
-        largest = max(value.abs().max() for value in wanted.values())
-        for gradients in ranks:
-            assert max((gradients[name] - wanted[name]).abs().max() for name in wanted) <= 1e-6 * largest
-        assert loss == pytest.approx(sum(reference.losses[row] for row in chosen) / tokens, rel=1e-6)
-        trained_on.append(chosen)
-    assert [len(chosen) for chosen in trained_on] == [BATCH, NUM_PICTURES - BATCH]
-    pictures = NUM_MIXED if case.mixed else NUM_PICTURES
-    chats = range(NUM_PICTURES, NUM_PICTURES + NUM_CHATS) if case.mixed else ()
-    assert sorted(row for chosen in trained_on for row in chosen) == [*range(pictures), *chats]
+    compiled, base = ("training.torch_compile=true", "training.max_steps=1"), tiny_folder / "model.safetensors"
+    saved = ("training.save_strategy=steps", "training.save_steps=1")
+    backend = extra(torch_compile_backend=UNCHANGED["torch_compile_backend"])
+    train(forked, Case((1, 1, 8)), rows, tiny_folder, tmp_path, *compiled, *backend, *saved)
+    assert Step(reference, tmp_path, 0).error <= 1e-6
+    assert json.loads((tmp_path / "optimiser-0.json").read_text())["compiled_frames"] > 0
+    assert load_file(tmp_path / "checkpoint-1" / "model.safetensors").keys() == load_file(base).keys()
+
+
+def test_adapters_are_scaled_by_the_root_of_the_rank_if_asked_for(forked, tmp_path, rows, reference, tiny_folder):
+    case = Case((1, 4, 2), "llm_lora")
+    train(forked, case, rows, tiny_folder, tmp_path, *BESIDE, *extra(use_rslora="true", optim="sgd"))
+    step = Step(reference, tmp_path, 0, scale=ALPHA / RANK**0.5)
+    assert step.error <= 1e-6
+    assert json.loads((tmp_path / "optimiser-0.json").read_text())["optimiser"] == "SGD"
+
+
+def test_a_little_noise_changes_the_gradients_a_little(forked, tmp_path, rows, reference, tiny_folder):
+    noise = extra(neftune_noise_alpha=CHANGED["neftune_noise_alpha"])
+    train(forked, Case((1, 4, 2)), rows, tiny_folder, tmp_path, *BESIDE, *noise)
+    assert 1e-5 < Step(reference, tmp_path, 0).error < 1e-3
