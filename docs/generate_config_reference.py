@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from qvl.schema import RETIRED, RETIRED_SECTIONS, ConfigFiles, KeyNote, config_dir
+from qvl.schema import EXTRA, RETIRED, RETIRED_SECTIONS, ConfigFiles, KeyNote, config_dir
 
 PAGE = Path(__file__).parent / "reference" / "config.md"
 LONGEST_VALUE = 60
@@ -51,7 +51,7 @@ def render(files: ConfigFiles) -> str:
         for choice in sorted(files.choices(group), key=lambda choice: (choice != defaults.get(group), choice)):
             parts += _head(files, f"{group}/{choice}", is_default=choice == defaults.get(group))
             parts += _table(files.notes(f"{group}/{choice}"), meanings)
-    return "\n".join([*parts, *_retired()]) + "\n"
+    return "\n".join([*parts, *_extra(), *_retired()]) + "\n"
 
 
 def _verb(files: ConfigFiles, verb: str) -> Iterator[str]:
@@ -113,6 +113,16 @@ def _table(notes: Mapping[str, KeyNote], meanings: Mapping[str, str]) -> Iterato
         meaning = note.comment or meanings.get(note.key, "the class to build" if note.key.endswith("_target_") else "")
         cells = (f"`{note.key}`", f"`{value}`" if value else "", meaning)
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _extra() -> Iterator[str]:
+    yield "\n## Extra arguments\n"
+    yield "Arguments of ms-swift that can be given as `training.extra.NAME=VALUE`; others are refused with a reason.\n"
+    yield "| name | value | meaning |"
+    yield "|---|---|---|"
+    for name, key in sorted(EXTRA.items()):
+        changed = "; changes the gradients" if key.changes_gradients else ""
+        yield f"| `{name}` | {key.allowed} | {key.meaning}{changed} |"
 
 
 def _retired() -> Iterator[str]:

@@ -41,11 +41,13 @@ class Required:
         key: Of the configuration.
         package: Name of the distribution.
         advice: What to do where it is missing.
+        needs_gpu: Whether what it brings runs on a GPU only.
     """
 
     key: str
     package: str
     advice: str
+    needs_gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ def find_faults(machine: Machine, needs: Needs) -> list[MachineFinding]:
         *_sharing(len(devices), needs),
         *_half(devices, needs),
         *_attention(machine, devices, needs),
-        *_packages(machine, needs),
+        *_packages(machine, devices, needs),
         *_weights(needs),
         *_disk(needs),
         *_memory(devices, needs),
@@ -208,9 +210,11 @@ def _attention(machine: Machine, devices: Sequence[Device], needs: Needs) -> Ite
         yield MachineFinding(needs.attention_key, f"auto takes {taken}: {why}", is_error=False)
 
 
-def _packages(machine: Machine, needs: Needs) -> Iterator[MachineFinding]:
+def _packages(machine: Machine, devices: Sequence[Device], needs: Needs) -> Iterator[MachineFinding]:
     for item in needs.required:
-        if item.package not in machine.packages:
+        if item.needs_gpu and not (devices or machine.torch_sees):
+            yield MachineFinding(item.key, f"{item.package} runs on a GPU only; {item.advice.rpartition(', or ')[2]}")
+        elif item.package not in machine.packages:
             yield MachineFinding(item.key, f"the package {item.package} is not installed; {item.advice}")
 
 

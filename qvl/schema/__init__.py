@@ -1,8 +1,9 @@
 """The schema of the configuration: groups, checks, and what to tell about keys that are not in it."""
 
-from qvl.schema.checks import Problem, check, find_problems
+from qvl.schema.checks import check, find_problems
 from qvl.schema.evaluate import EvaluateConfig
 from qvl.schema.explain import explain, reason, unknown_key
+from qvl.schema.extra import EXTRA, ExtraKey, Problem
 from qvl.schema.files import find_missing_files
 from qvl.schema.findings import find_strange_keys, tell
 from qvl.schema.groups import (
@@ -29,6 +30,7 @@ from qvl.schema.report import ReportConfig
 from qvl.schema.sources import ConfigFiles, KeyNote, Origins, config_dir, read_notes
 
 __all__ = [
+    "EXTRA",
     "RETIRED",
     "RETIRED_SECTIONS",
     "AskConfig",
@@ -39,6 +41,7 @@ __all__ = [
     "EvaluateConfig",
     "EvaluationConfig",
     "ExportConfig",
+    "ExtraKey",
     "FuseConfig",
     "HealthConfig",
     "InferConfig",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import math
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from qvl.errors import ConfigError
 from qvl.machine import ATTENTIONS
-from qvl.schema.groups import ModelConfig, TrainingConfig, TunerConfig
-from qvl.schema.keys import advice
+from qvl.schema.extra import INFINITE, Problem, extra_problems
 
 __all__ = ["Problem", "check", "find_problems"]
 
@@ -46,7 +43,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 ONLY_BESIDE: dict[str, str] = {"pictures": "source"}
 """Keys of which that holds only where another key is: `pictures` of `qvl.infer` is a path."""
 
-INFINITE = math.inf
 RANGES: dict[str, tuple[float, float]] = {
     "augment_prob": (0, 1),
     "batch_size": (1, INFINITE),
@@ -129,34 +125,6 @@ NOT_ALWAYS = ("detection/category/", "detection/fault/", "verdict/")
 NODES = ("augmentation", "data.builder", "data.train", "prompts", "training.trainer")
 """Keys that describe an object to build."""
 
-EXTRA_HOMES: dict[str, str] = {
-    "data_seed": "seed",
-    "ddp_timeout": "training.ddp_timeout_min",
-    "deepspeed": "the group deepspeed",
-    "fp16": "model.torch_dtype",
-    "lora_target_modules": "tuner.target_modules",
-    "model": "model.path",
-    "seed": "seed",
-    **{field.name: f"model.{field.name}" for field in dataclasses.fields(ModelConfig)},
-    **{field.name: f"tuner.{field.name}" for field in dataclasses.fields(TunerConfig)},
-    **{field.name: f"training.{field.name}" for field in dataclasses.fields(TrainingConfig)},
-}
-"""Arguments of ms-swift that have a key of their own here."""
-
-EXTRA_REFUSED: dict[str, str] = {
-    "custom_register_path": "it runs a file of Python; write a class and name it in trusted_targets",
-    "external_plugins": "it runs a file of Python; write a class and name it in trusted_targets",
-    "trust_remote_code": "code that comes with a checkpoint is never run",
-}
-"""Arguments of ms-swift that are not available, and why."""
-
-
-class Problem(NamedTuple):
-    """One key whose value cannot be used, and a message without the key."""
-
-    key: str
-    message: str
-
 
 def find_problems(cfg: DictConfig, *, world_size: int) -> list[Problem]:
     """Return everything that cannot work in a complete configuration; [] when it is sound.
@@ -170,7 +138,15 @@ def find_problems(cfg: DictConfig, *, world_size: int) -> list[Problem]:
     problems = [*_nodes(cfg), *_names(cfg), *_numbers(cfg)]
     if problems:
         return problems
-    return [*_run(cfg), *_model(cfg), *_tuner(cfg), *_steps(cfg), *_best(cfg), *_extra(cfg), *_batch(cfg, world_size)]
+    return [
+        *_run(cfg),
+        *_model(cfg),
+        *_tuner(cfg),
+        *_steps(cfg),
+        *_best(cfg),
+        *extra_problems(cfg),
+        *_batch(cfg, world_size),
+    ]
 
 
 def check(cfg: DictConfig, *, world_size: int) -> None:
@@ -322,17 +298,6 @@ def _fault_of_score(cfg: DictConfig, name: str) -> str | None:
     except ValueError as error:
         return str(error)
     return None
-
-
-def _extra(cfg: DictConfig) -> Iterator[Problem]:
-    for name in cfg.training.extra:
-        key = f"training.extra.{name}"
-        if name in EXTRA_REFUSED:
-            yield Problem(key, f"is refused: {EXTRA_REFUSED[name]}")
-        elif name in EXTRA_HOMES:
-            yield Problem(key, f"has a place of its own; use {EXTRA_HOMES[name]}")
-        elif retired := advice(name):
-            yield Problem(key, f"is retired: {retired}")
 
 
 def _batch(cfg: DictConfig, world_size: int) -> Iterator[Problem]:

@@ -109,6 +109,8 @@ class TrainingConfig:
     dataloader_num_workers: int | None = None
     ddp_timeout_min: float = MISSING
     raw_patches: bool = MISSING
+    use_liger_kernel: bool = MISSING
+    torch_compile: bool = MISSING
     resume_from_checkpoint: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     trainer: Any = MISSING

@@ -64,7 +64,7 @@ RETIRED_SECTIONS: dict[str, str] = {
     "augment": "the group is called augmentation",
     "custom": "its keys are at home in data, augmentation, prompts and at the root",
     "eval": "the group is called evaluation",
-    "quantization": "give such arguments as training.extra.NAME=VALUE",
+    "quantization": "the base model is trained in its own type, see model.torch_dtype; delete the section",
     "rlhf": "only supervised fine-tuning is configured here",
     "template": "its keys are at home in data, prompts and global_max_length",
 }

@@ -28,12 +28,16 @@ __all__ = ["Place", "find_machine_faults"]
 _CHECKED: Final = ("evaluate", "infer", "train")
 """Verbs that load the weights of a model onto a device."""
 
-_PACKAGES: Final = (
-    ("deepspeed.config", "deepspeed", 'pip install -e ".[deepspeed]", or deepspeed=none'),
-    ("model.use_liger", "liger-kernel", "pip install liger-kernel, or model.use_liger=false"),
-    ("training.extra.use_liger_kernel", "liger-kernel", "pip install liger-kernel, or leave the key out"),
-)
-"""Keys, the package that each needs where it is neither null nor false, and what to do."""
+_PACKAGES: Final = {
+    "deepspeed.config": Required("deepspeed.config", "deepspeed", 'pip install -e ".[deepspeed]", or deepspeed=none'),
+    "training.use_liger_kernel": Required(
+        "training.use_liger_kernel",
+        "liger-kernel",
+        "pip install liger-kernel, or training.use_liger_kernel=false",
+        needs_gpu=True,
+    ),
+}
+"""What keys need where they are neither null nor false."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +76,13 @@ def _training(cfg: DictConfig, processes: int | None, folder: str | None) -> Nee
     half_key = "training.bf16" if cfg.training.bf16 else None
     if cfg.training.bf16 is None and cfg.model.torch_dtype == "bfloat16":
         half_key = "model.torch_dtype"
-    asked = [(OmegaConf.select(cfg, key), key, package, advice) for key, package, advice in _PACKAGES]
     return Needs(
         processes=processes,
         half_key=half_key,
         half=half_key is not None,
         attention_key="model.attn_impl",
         attention=cfg.model.attn_impl,
-        required=[Required(key, package, advice) for value, key, package, advice in asked if value],
+        required=[required for key, required in _PACKAGES.items() if OmegaConf.select(cfg, key)],
         weights=_hub({"model.path": cfg.model.path}),
         disk=None if folder is None else _disk(cfg, Path(folder)),
     )

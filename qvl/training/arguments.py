@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -56,25 +54,20 @@ def loader_workers(cpus: int, *, gpu: bool) -> int:
 
 
 def sft_arguments(job: TrainingJob) -> SftArguments:
-    """Return ms-swift's arguments for a run.
+    """Return ms-swift's arguments for a run; `training.extra` holds none but those of `qvl.schema.EXTRA`.
 
     Raises:
-        ConfigError: `training.extra` holds a name that ms-swift does not know or that qvl sets itself, or devices that
-            are named cannot be used.
+        ConfigError: Devices that are named cannot be used.
     """
     from swift.arguments import SftArguments
 
-    extra = job.training["extra"]
-    if not isinstance(extra, Mapping):
-        raise ConfigError(f"training.extra must be a mapping, got {extra!r}")
     values = {**_model_values(job), **_tuner_values(job), **_training_values(job), **_fixed_values(job)}
     values["resume_from_checkpoint"] = None  # found when the processes can talk to each other
     values["dataloader_pin_memory"] = has_device()
     values["use_cpu"] = not has_device()
     if values["dataloader_num_workers"] is None:
         values["dataloader_num_workers"] = loader_workers(cpus_of_process(), gpu=has_device())
-    check_extra(extra, known={item.name for item in dataclasses.fields(SftArguments)}, taken=values)
-    return SftArguments(**values, **extra)
+    return SftArguments(**values, **_mapping(job.training, "extra"))
 
 
 def _model_values(job: TrainingJob) -> dict[str, object]:
@@ -142,19 +135,15 @@ def _fixed_values(job: TrainingJob) -> dict[str, object]:
     }
 
 
-def check_extra(extra: Mapping[str, Any], *, known: set[str], taken: Mapping[str, Any]) -> None:
-    for key in extra:
-        if key in taken:
-            raise ConfigError(f"training.extra.{key}: qvl sets this argument itself, leave it out")
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=3)
-            raise ConfigError(
-                f"training.extra.{key}: ms-swift has no such argument; nearest: {', '.join(near) or 'none'}"
-            )
-
-
 def _integer(values: Mapping[str, Any], key: str) -> int:
     value = values[key]
     if not isinstance(value, int):
         raise ConfigError(f"training.{key} must be an integer, got {value!r}")
+    return value
+
+
+def _mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = values[key]
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"training.{key} must be a mapping, got {value!r}")
     return value

@@ -122,7 +122,7 @@ def test_no_file_that_others_can_read_holds_a_secret_that_was_typed(
     start: Callable[..., list[Any]], tmp_path: Path
 ) -> None:
     secret = "hf_abcdefghijklmnopqrstuvwxyz012345"
-    ((_, folder),) = start(f"training.extra.hub_token={secret}")
+    ((_, folder),) = start(f"prompts.user={secret}")
     files = [path for path in folder.parent.rglob("*") if path.is_file()]
     assert {"job.yaml", "multirun.yaml", "status.json", "sweep.json"} <= {path.name for path in files}
     open_files = [path for path in files if path.stat().st_mode & 0o077]

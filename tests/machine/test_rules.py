@@ -196,6 +196,13 @@ def test_a_package_that_is_asked_for_has_to_be_installed() -> None:
     assert keys(replace(GPUS, packages={"deepspeed": "0.19.8"}), needs) == []
 
 
+def test_kernels_of_a_gpu_are_refused_without_one() -> None:
+    needs = Needs(required=[Required("training.use_liger_kernel", "liger-kernel", "install it", needs_gpu=True)])
+    there = {"liger-kernel": "0.6"}
+    assert keys(replace(GPUS, packages=there), needs) == []
+    assert "training.use_liger_kernel" in keys(replace(GPUS, packages=there, visible=""), needs)
+
+
 @pytest.mark.parametrize("state", HubState)
 def test_weights_have_to_be_in_the_cache_or_within_reach(state: HubState) -> None:
     expected = [] if state in (HubState.CACHED, HubState.REACHABLE) else ["model.path"]

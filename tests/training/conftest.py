@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("LOG_LEVEL", "ERROR")
 PROMPTS = ["You annotate pictures.", "List every object."]
+SIDES = (100, 125, 200, 250)  # a pixel is a whole number of thousandths
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +22,49 @@ def tiny_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny") / "checkpoint"
     create_tiny_checkpoint(folder, PROMPTS, seed=1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_rows(tmp_path_factory):
+    return write_rows(tmp_path_factory.mktemp("rows"))
+
+
+@dataclass(frozen=True)
+class SmallRows:
+    """Files train.jsonl (pictures), chat.jsonl and val.jsonl in a folder, and the conversations that rows mean."""
+
+    folder: Path
+    seen: list[list[dict[str, object]]]
+    talked: list[list[dict[str, object]]]
+
+
+def write_rows(folder: Path, *, num_pictures: int = 11, num_chats: int = 4) -> SmallRows:
+    from PIL import Image
+
+    rng = np.random.default_rng(5)
+    seen, talked, rows = [], [], {"train": [], "chat": []}
+    for number in range(num_pictures + num_chats):
+        width, height = (int(side) for side in rng.choice(SIDES, 2))
+        path = folder / f"{number}.png"
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+        if number >= num_pictures:
+            text = {"role": "user", "content": f"{number}?"}, {"role": "assistant", "content": "screw " * number}
+            rows["chat"].append({"messages": list(text)})
+            talked.append(list(text))
+            continue
+        objects, answer = [], {}
+        for place in range(1 + number % 4):
+            box = [10 * place, 20 * place, 10 * place + 30 + number, 20 * place + 35]
+            objects.append({"desc": f"type=screw,color={place}", "bbox_2d": box})
+            thousandths = [value * 1000 // (height if index % 2 else width) for index, value in enumerate(box)]
+            answer[f"object_{place + 1}"] = {"desc": f"type=screw,color={place}", "bbox_2d": thousandths}
+        rows["train"].append({"images": [path.name], "width": width, "height": height, "objects": objects})
+        user = [{"type": "image", "image": str(path)}, {"type": "text", "text": PROMPTS[1]}]
+        system = {"role": "system", "content": PROMPTS[0]}
+        seen.append([system, {"role": "user", "content": user}, {"role": "assistant", "content": json.dumps(answer)}])
+    for name, lines in {**rows, "val": rows["train"][:1]}.items():
+        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return SmallRows(folder, seen, talked)
 
 
 @pytest.fixture
