@@ -230,7 +230,7 @@ def _run(main: Callable[[Any], object], config_name: str, instead: Callable[[Any
         cfg, origins, place = _compose(overrides, args.config_name or config_name, folder)
         _check_files(cfg, origins)
         if instead is None or not instead(cfg):
-            _check_machine(cfg, origins, place, verb=config_name)
+            _check_machine(cfg, origins, place, verb=config_name, notes=not place.has_launcher)  # it asks again
             decorate(main)()
         return
     expected = CONFIG_ERRORS if only_shows else JOB_CONFIG_ERRORS
@@ -370,7 +370,7 @@ def _place(job: DictConfig) -> Place:
     )
 
 
-def _check_machine(cfg: DictConfig, origins: Origins, place: Place, *, verb: str) -> None:
+def _check_machine(cfg: DictConfig, origins: Origins, place: Place, *, verb: str, notes: bool = True) -> None:
     """Raise a ConfigError that lists what the machine lacks; what is good to know is written once a process."""
     if place.is_elsewhere:
         return
@@ -378,7 +378,7 @@ def _check_machine(cfg: DictConfig, origins: Origins, place: Place, *, verb: str
     lines = [tell(finding.key, finding.message, origins) for finding in findings if finding.is_error]
     if lines:
         raise ConfigError("\n".join(lines))
-    if os.environ.get("RANK", "0") == "0":
+    if notes and os.environ.get("RANK", "0") == "0":
         for finding in findings:
             _note(f"note: {finding.key}: {finding.message}\n")
 

@@ -6,12 +6,13 @@ from qvl.machine.attention import ATTENTIONS, attention_here, choose_attention, 
 from qvl.machine.devices import Device, named_devices
 from qvl.machine.facts import Machine, gather
 from qvl.machine.rules import SETS, MachineFinding, Needs, Required, find_faults
-from qvl.machine.storage import checkpoint_bytes, free_bytes, weights_bytes
+from qvl.machine.storage import Checkpoints, checkpoint_bytes, room_bytes, weights_bytes
 from qvl.machine.weights import HubState, cached_folder, hub_state
 
 __all__ = [
     "ATTENTIONS",
     "SETS",
+    "Checkpoints",
     "Device",
     "HubState",
     "Machine",
@@ -23,10 +24,10 @@ __all__ = [
     "checkpoint_bytes",
     "choose_attention",
     "find_faults",
-    "free_bytes",
     "gather",
     "has_device",
     "hub_state",
     "named_devices",
+    "room_bytes",
     "weights_bytes",
 ]

@@ -20,14 +20,16 @@ HALF: Final = (8, 0)
 _log = logging.getLogger(__name__)
 
 
-def choose_attention(asked: str, *, half: bool, capability: tuple[int, int] | None, flash: bool) -> tuple[str, str]:
+def choose_attention(
+    asked: str, *, half: bool, capability: tuple[int, int] | None, fault: str | None
+) -> tuple[str, str]:
     """Return the attention that is taken, and why where `auto` leaves it open.
 
     Args:
         asked: One of ATTENTIONS.
         half: Whether it is computed in bfloat16; flash attention knows no float32.
         capability: Compute capability of the device; None without one.
-        flash: Whether flash-attn is installed.
+        fault: Why flash-attn cannot be used; None if it can.
     """
     if asked != "auto":
         return asked, ""
@@ -37,7 +39,7 @@ def choose_attention(asked: str, *, half: bool, capability: tuple[int, int] | No
         return "sdpa", "flash attention does not compute in float32"
     if capability < HALF:
         return "sdpa", f"flash attention needs compute capability 8.0, this GPU has {capability[0]}.{capability[1]}"
-    return (FLASH, "flash-attn is installed") if flash else ("sdpa", "flash-attn is not installed")
+    return (FLASH, "flash-attn is installed") if fault is None else ("sdpa", fault)
 
 
 def has_device() -> bool:
@@ -74,10 +76,9 @@ def attention_here(asked: str | None, *, half: bool) -> str | None:
     fault = _fault_of_flash()
     if asked == FLASH and fault:
         raise ConfigError(f"attn_impl: {FLASH} cannot be used: {fault}; take auto or sdpa")
-    taken, why = choose_attention(asked, half=half, capability=capability, flash=fault is None)
+    taken, why = choose_attention(asked, half=half, capability=capability, fault=fault)
     if why:
-        broken = f": {fault}" if fault and taken == "sdpa" and "installed" in why else ""
-        _log.info("attention: %s, %s%s", taken, why, broken)
+        _log.info("attention: %s, %s", taken, why)
     return taken
 
 
@@ -86,7 +87,7 @@ def _fault_of_flash() -> str | None:
     from transformers.utils import is_flash_attn_2_available
 
     if not is_flash_attn_2_available():
-        return "flash-attn 2.3.3 or newer and a GPU are needed"
+        return "flash-attn 2.3.3 or newer is not installed, or there is no GPU"
     try:
         importlib.import_module("flash_attn")
     except ImportError as error:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from qvl.machine.attention import FLASH, HALF, choose_attention
 from qvl.machine.devices import VISIBLE, Device, is_none, named_devices
 from qvl.machine.facts import Machine
+from qvl.machine.storage import Checkpoints
 from qvl.machine.weights import HubState
 
 __all__ = ["SETS", "MachineFinding", "Needs", "Required", "find_faults"]
@@ -64,7 +65,7 @@ class Needs:
         attention: Its value; None for what transformers chooses.
         required: Packages.
         weights: What is known of the models of a hub, by key and name.
-        disk: Bytes that the checkpoints take at least, those that are free, and the folder; None: not known.
+        disk: What checkpoints take; None: not known.
         memory_mib: What each device needs, by a plan of the run; None: there is no plan.
     """
 
@@ -77,7 +78,7 @@ class Needs:
     attention: str | None = None
     required: Sequence[Required] = ()
     weights: Mapping[tuple[str, str], HubState] = field(default_factory=dict)
-    disk: tuple[int, int, str] | None = None
+    disk: Checkpoints | None = None
     memory_mib: int | None = None
 
 
@@ -195,18 +196,18 @@ def _half(devices: Sequence[Device], needs: Needs) -> Iterator[MachineFinding]:
 def _attention(machine: Machine, devices: Sequence[Device], needs: Needs) -> Iterator[MachineFinding]:
     known = [device.capability for device in devices if device.capability is not None]
     capability = min(known, default=HALF) if devices or machine.torch_sees else None
-    flash = "flash-attn" in machine.packages
+    fault = None if "flash-attn" in machine.packages else "flash-attn is not installed"
     advice = f"{needs.attention_key}=auto takes it only where it can be used"
     if needs.attention == FLASH:
-        if not flash:
-            yield MachineFinding(needs.attention_key, f"{FLASH}: the package flash-attn is not installed; {advice}")
+        if fault is not None:
+            yield MachineFinding(needs.attention_key, f"{FLASH}: the package {fault}; {advice}")
         elif capability is None:
             yield MachineFinding(needs.attention_key, f"{FLASH} needs a GPU; {advice}")
         elif capability < HALF:
             what = f"needs compute capability 8.0, a GPU has {capability[0]}.{capability[1]}"
             yield MachineFinding(needs.attention_key, f"{FLASH} {what}; {advice}")
     elif needs.attention == "auto":
-        taken, why = choose_attention("auto", half=needs.half, capability=capability, flash=flash)
+        taken, why = choose_attention("auto", half=needs.half, capability=capability, fault=fault)
         yield MachineFinding(needs.attention_key, f"auto takes {taken}: {why}", is_error=False)
 
 
@@ -228,13 +229,14 @@ def _weights(needs: Needs) -> Iterator[MachineFinding]:
 
 
 def _disk(needs: Needs) -> Iterator[MachineFinding]:
-    if needs.disk is None or needs.disk[0] <= needs.disk[1]:
+    disk = needs.disk
+    if disk is None or disk.size * disk.most <= disk.room:
         return
-    taken, free, folder = needs.disk
-    what = (
-        f"the checkpoints of this run take at least {taken / _GIB:.1f} GiB, and {folder} has {free / _GIB:.1f} GiB free"
-    )
-    yield MachineFinding("training.save_total_limit", f"{what}; keep fewer, or give another folder as paths.runs")
+    is_error = disk.size * disk.fewest > disk.room
+    count = disk.fewest if is_error else disk.most
+    what = f"{count} of this run's checkpoints take {disk.size * count / _GIB:.2f} GiB or more"
+    what = f"{what}, and {disk.folder} has room for {disk.room / _GIB:.2f}; keep fewer, or give another paths.runs"
+    yield MachineFinding("training.save_total_limit", what, is_error=is_error)
 
 
 def _memory(devices: Sequence[Device], needs: Needs) -> Iterator[MachineFinding]:

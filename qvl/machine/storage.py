@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["checkpoint_bytes", "free_bytes", "weights_bytes"]
+__all__ = ["Checkpoints", "checkpoint_bytes", "room_bytes", "weights_bytes"]
 
 _INDEX: Final = "model.safetensors.index.json"
 _OPTIMISER: Final = 8  # bytes a trained number: two moments in float32
 _ALIGNER: Final = 0.0039  # of all numbers, in the largest mixture of experts; 0.02 to 0.05 in the others
 _WIDEST: Final = 4  # bytes of a number in the file of the weights
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """What the checkpoints of a run take on the disk.
+
+    Attributes:
+        size: Bytes of one, at least.
+        fewest: How many there will be at one time, for sure.
+        most: How many there may be.
+        room: Bytes that can be written.
+        folder: Where they will lie.
+    """
+
+    size: int
+    fewest: int
+    most: int
+    room: int
+    folder: str
 
 
 def weights_bytes(folder: Path) -> int | None:
@@ -43,7 +63,8 @@ def checkpoint_bytes(weights: int, *, is_whole: bool, trains_all: bool, trains_a
     return saved + int(weights / _WIDEST * share) * _OPTIMISER * optimiser
 
 
-def free_bytes(folder: Path) -> int:
-    """Return what this user may still write where a folder lies, or will lie."""
+def room_bytes(folder: Path) -> int:
+    """Return what may still be written where a folder lies or will lie, and what checkpoints there will give back."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
-    return shutil.disk_usage(there).free
+    kept = sum(file.stat().st_size for file in folder.glob("**/checkpoint-*/*") if file.is_file())
+    return shutil.disk_usage(there).free + kept

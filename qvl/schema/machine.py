@@ -10,6 +10,7 @@ from typing import Final
 from omegaconf import DictConfig, OmegaConf
 
 from qvl.machine import (
+    Checkpoints,
     HubState,
     MachineFinding,
     Needs,
@@ -17,9 +18,9 @@ from qvl.machine import (
     cached_folder,
     checkpoint_bytes,
     find_faults,
-    free_bytes,
     gather,
     hub_state,
+    room_bytes,
     weights_bytes,
 )
 
@@ -84,7 +85,7 @@ def _training(cfg: DictConfig, processes: int | None, folder: str | None) -> Nee
         attention=cfg.model.attn_impl,
         required=[required for key, required in _PACKAGES.items() if OmegaConf.select(cfg, key)],
         weights=_hub({"model.path": cfg.model.path}),
-        disk=None if folder is None else _disk(cfg, Path(folder)),
+        disk=None if folder is None else _checkpoints(cfg, Path(folder)),
     )
 
 
@@ -112,8 +113,8 @@ def _is_id(path: str) -> bool:
     return not (path.startswith(("qvl://", "/", ".", "~")) or Path(path).is_dir())
 
 
-def _disk(cfg: DictConfig, folder: Path) -> tuple[int, int, str] | None:
-    """Return the bytes of the checkpoints that lie there at one time, what is free, and where; None if not known."""
+def _checkpoints(cfg: DictConfig, folder: Path) -> Checkpoints | None:
+    """Return what the checkpoints will take; None where none are saved, or the size of the weights is not known."""
     training, tuner = cfg.training, cfg.tuner
     path = cached_folder(cfg.model.path) if _is_id(cfg.model.path) else Path(cfg.model.path)
     weights = weights_bytes(path) if path is not None else None
@@ -127,5 +128,6 @@ def _disk(cfg: DictConfig, folder: Path) -> tuple[int, int, str] | None:
         trains_aligner=not tuner.freeze_aligner if is_whole else bool(tuner.modules_to_save),
         optimiser=not training.save_only_model,
     )
-    kept = training.save_total_limit
-    return size * (1 if kept is None else kept + 1), free_bytes(folder), str(folder)  # one more while it is written
+    most = 1 if training.save_total_limit is None else training.save_total_limit + 1  # one more while it is written
+    saves = training.max_steps // training.save_steps if training.save_strategy == "steps" else 1
+    return Checkpoints(size, min(max(saves, 1), most), most, room_bytes(folder), str(folder))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qvl.machine import SETS, Device, HubState, Machine, Needs, Required, find_faults, named_devices
+from qvl.machine import SETS, Checkpoints, Device, HubState, Machine, Needs, Required, find_faults, named_devices
 
 A100 = tuple(Device(number, f"GPU-a{number}", "A100", 81920, (8, 0)) for number in range(4))
 V100 = (Device(0, "GPU-v0", "V100", 16384, (7, 0)),)
@@ -210,14 +210,15 @@ def test_weights_have_to_be_in_the_cache_or_within_reach(state: HubState) -> Non
 
 
 def test_checkpoints_have_to_fit_onto_the_disk_and_the_run_into_the_memory() -> None:
-    assert keys(GPUS, Needs(disk=(30 * 2**30, 29 * 2**30, "/runs"))) == ["training.save_total_limit"]
-    assert keys(GPUS, Needs(disk=(29 * 2**30, 30 * 2**30, "/runs"))) == []
+    for room, errors, notes in ((9, 1, 0), (19, 1, 0), (20, 0, 1), (29, 0, 1), (30, 0, 0)):
+        needs = Needs(disk=Checkpoints(size=10, fewest=2, most=3, room=room, folder="/runs"))
+        assert (len(keys(GPUS, needs)), len(keys(GPUS, needs, notes=True))) == (errors, notes)
     assert keys(GPUS, Needs(memory_mib=90_000)) == ["training.per_device_train_batch_size"]
     assert keys(GPUS, Needs(memory_mib=80_000)) == []
 
 
 def test_errors_come_first() -> None:
-    found = find_faults(replace(GPUS, torch_sees=0), Needs(attention="auto", disk=(2, 1, "/runs")))
+    found = find_faults(replace(GPUS, torch_sees=0), Needs(attention="auto", disk=Checkpoints(2, 1, 1, 1, "/runs")))
     assert [finding.is_error for finding in found] == [True, True, False]
 
 

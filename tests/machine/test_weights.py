@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 from huggingface_hub import constants
 
-from qvl.machine import HubState, checkpoint_bytes, free_bytes, hub_state, weights_bytes
+from qvl.machine import HubState, checkpoint_bytes, hub_state, room_bytes, weights_bytes
 
 NAME = "someone/model"
 
@@ -107,5 +107,9 @@ def test_a_checkpoint_is_never_taken_for_more_than_it_is() -> None:
     assert full == 3 * weights
 
 
-def test_space_is_that_of_the_disk_where_the_folder_will_lie(tmp_path: Path) -> None:
-    assert free_bytes(tmp_path / "a" / "b") > 0
+def test_room_is_that_of_the_disk_where_the_folder_will_lie_and_of_what_will_be_deleted(tmp_path: Path) -> None:
+    run = tmp_path / "sweep"
+    (run / "0" / "checkpoint-2").mkdir(parents=True)
+    with (run / "0" / "checkpoint-2" / "model.safetensors").open("wb") as file:
+        file.truncate(2**43)  # takes no room itself
+    assert 0 < room_bytes(tmp_path / "a" / "b") < 2**43 < room_bytes(run)
