@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["accumulation_steps", "sft_arguments"]
 
-_OWN_TRAINING_KEYS = ("effective_batch_size", "extra", "trainer", "raw_patches", "resume_from_checkpoint")
+_OWN_TRAINING_KEYS = (
+    "effective_batch_size",
+    "extra",
+    "trainer",
+    "raw_patches",
+    "resume_from_checkpoint",
+    "save_whole_model",
+)
 _LORA_KEYS = ("target_modules", "modules_to_save", "lora_rank", "lora_alpha", "lora_dropout", "use_dora")
 
 
