@@ -29,14 +29,14 @@ class Weights:
 
     Attributes:
         folder: That of the checkpoint; None for an id of a hub.
-        path: Whole weights: the same, the base of an adapter, or the id.
-        adapter: The folder, if it holds an adapter.
+        path: Whole weights: the same, the base of an adapter or of a part, or the id.
+        trained: The folder, if it holds one of these two.
         contract: What the model is asked.
     """
 
     folder: Path | None
     path: str
-    adapter: str | None
+    trained: str | None
     contract: Contract
 
 
@@ -102,6 +102,7 @@ def find_weights(cfg: Any, *, near: Path) -> Weights:
     from qvl.inference import agree
     from qvl.models import choose_checkpoint, find_base, resolve_model
     from qvl.runtime.checkpoint import MANIFEST_NAME, list_checkpoints
+    from qvl.runtime.part import holds_part
 
     prompts = build(cfg.prompts, trusted=list(cfg.trusted_targets)) if "prompts" in given_keys() else None
     path = resolve_model(cfg.model.path, run_folder=near, prompts=(), seed=0)
@@ -110,11 +111,12 @@ def find_weights(cfg: Any, *, near: Path) -> Weights:
         folder = choose_checkpoint(folder).folder
         path = str(folder)
     contract = agree(folder, mode=cfg.mode, prompts=prompts, form=dict(cfg.form))
-    if folder is None or not (folder / "adapter_config.json").is_file():
+    if folder is None or not ((folder / "adapter_config.json").is_file() or holds_part(folder)):
         return Weights(folder, path, None, contract)
     if cfg.engine == "vllm":
         raise ConfigError(
-            f"engine: vllm takes whole weights and {folder} is an adapter; merge it with qvl.export first"
+            f"engine: vllm takes whole weights and {folder} needs its base model; merge it with qvl.export first: "
+            f"python -m qvl.export checkpoint={folder} merge=true out=FOLDER"
         )
     return Weights(folder, find_base(folder, contract, base=cfg.model.base), str(folder), contract)
 
@@ -131,7 +133,7 @@ def _job(cfg: Any, weights: Weights, images_per_turn: int) -> dict[str, Any]:
     return {
         "model": cfg.model.path,
         "digest": digest,
-        "base": weights.path if weights.adapter else None,
+        "base": weights.path if weights.trained else None,
         "pictures": cfg.pictures,
         "contract": asdict(weights.contract),
         "images_per_turn": images_per_turn,
@@ -155,7 +157,7 @@ def _engine(cfg: Any, weights: Weights) -> Answers:
         return VllmEngine(weights.path, model_type=contract.model_type, options=options, **settings)
     model, template = load_model(
         weights.path,
-        adapter=weights.adapter,
+        trained=weights.trained,
         model_type=contract.model_type,
         torch_dtype=cfg.torch_dtype,
         attn_impl=cfg.attn_impl,

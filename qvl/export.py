@@ -53,16 +53,17 @@ def _trained_on(cfg: Any, chosen: Any, contract: Any) -> str:
     """Return the folder or id whose tokenizer and picture processor were used in training."""
     from qvl.models import find_base
 
-    return find_base(chosen.folder, contract, base=cfg.base) if chosen.has_adapter else str(chosen.folder)
+    has_base = chosen.has_adapter or chosen.has_part
+    return find_base(chosen.folder, contract, base=cfg.base) if has_base else str(chosen.folder)
 
 
 def _write(
     cfg: Any, chosen: Any, contract: Any, staging: Path, *, source: str, turns: Sequence[Any]
 ) -> tuple[Any, str]:
     """Write weights; return how well they were merged, and where the processor for them lies."""
-    from qvl.models import copy_weights, merge_adapter, plain_prompt, probe_messages, write_processor
+    from qvl.models import copy_weights, merge_adapter, merge_part, plain_prompt, probe_messages, write_processor
 
-    if not (chosen.has_adapter and cfg.merge):
+    if not chosen.has_part and not (chosen.has_adapter and cfg.merge):
         copy_weights(chosen, staging)
         if chosen.has_adapter:
             return None, source
@@ -71,7 +72,8 @@ def _write(
     processor = write_processor(source, staging, contract.form)
     messages = probe_messages(contract, turns)
     probes = [plain_prompt(processor, one, contract.form).inputs for one in messages]
-    report = merge_adapter(chosen.folder, staging, base=source, probes=probes, dtype=cfg.dtype, tolerance=cfg.tolerance)
+    merge = merge_part if chosen.has_part else merge_adapter
+    report = merge(chosen.folder, staging, base=source, probes=probes, dtype=cfg.dtype, tolerance=cfg.tolerance)
     return report, str(staging)
 
 

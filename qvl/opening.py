@@ -60,13 +60,21 @@ class OpenedData:
         context = replace(self.context, augmentation=None, training=False)
         return self._make(self._cfg.data.val if self.has_val else self._cfg.data.train, context=context)
 
-    def model_path(self, run_folder: Path) -> str:
-        """Return where the model lies that the data are for; one that is made anew is made in a folder.
+    def start(self, run_folder: Path) -> Any:
+        """Return the `qvl.models.Start` that the data are for; a model that is made anew is made in a folder.
 
         Raises:
             QvlError: There is no such model.
         """
-        from qvl.models import resolve_model
+        from qvl.models import find_start
 
         texts = [self.prompts.system, self.prompts.user]
-        return resolve_model(self._cfg.model.path, run_folder=run_folder, prompts=texts, seed=self._cfg.seed)
+        return find_start(self._cfg.model.path, run_folder=run_folder, prompts=texts, seed=self._cfg.seed)
+
+    def model_path(self, run_folder: Path) -> str:
+        """Return where tokenizer and picture processor of that model lie.
+
+        Raises:
+            QvlError: There is no such model.
+        """
+        return str(self.start(run_folder).path)

@@ -125,16 +125,18 @@ def _job(cfg: Any, folder: Path, ledger: Any) -> tuple[Any, Any]:
         images = cfg.data.check_images if rank.is_main else "off"
         check_all((train, val), images=images, report=report, processes=None if rank.is_main else cpus_of_process())
     plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    start = data.start(folder)
     job = TrainingJob(
-        config={**plain, "model": {**plain["model"], "path": data.model_path(folder)}},
+        config={**plain, "model": {**plain["model"], "path": start.path}},
         train=train,
         val=val,
         form=data.context.form,
         output_dir=folder,
+        part=start.part,
         ledger=ledger,
         find_checkpoint=partial(find_resume, cfg.training.resume_from_checkpoint, folder),
         callbacks=list(_make(cfg, cfg.callbacks).values()),
-        contract=_contract(cfg, data.prompts, data.context),
+        contract=_contract(cfg, data.prompts, data.context, base_model=start.base_model),
     )
     return job, AnswerEvaluation(dataset=val, form=job.form, settings=plain["evaluation"], folder=folder)
 
@@ -144,7 +146,7 @@ def _make(cfg: Any, node: Any) -> Any:
     return build(node, trusted=list(cfg.trusted_targets))
 
 
-def _contract(cfg: Any, prompts: Any, context: Any) -> Any:
+def _contract(cfg: Any, prompts: Any, context: Any, *, base_model: str) -> Any:
     """Return what the model will be trained to be asked, by the builder of the run."""
     from qvl import __version__
     from qvl.data import Contract
@@ -158,7 +160,7 @@ def _contract(cfg: Any, prompts: Any, context: Any) -> Any:
         language=str(cfg.prompts.get("language") or ""),  # a class of one's own may know none
         domain=str(HydraConfig.get().runtime.choices.get("prompts/domain") or ""),
         model_type=cfg.model.model_type,
-        base_model=cfg.model.path,
+        base_model=base_model,
         qvl_version=__version__,
     )
 

@@ -33,7 +33,7 @@ RESIZE: Final = "smart_resize, Pillow bicubic"
 
 STATE_AND_NOTES: Final = (
     *("optimizer*", "scheduler*", "rng_state*", "scaler*", "training_args.bin", "trainer_state.json"),
-    *("global_step*", "zero_to_fp32.py", "latest", "qvl_*.json", "*.md"),
+    *("global_step*", "zero_to_fp32.py", "latest", "qvl_*.json", "*.md", "trained_float32.safetensors"),
 )
 """Patterns of files in a checkpoint that do not change what the model answers: state of the training, and notes."""
 

@@ -1,14 +1,16 @@
-"""A model for inference: whole weights, or those of an adapter on top of its base."""
+"""A model for inference: whole weights, or those of an adapter or of a part on top of its base."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qvl.machine import attention_here, has_device
 from qvl.runtime.distributed import rank_from_environment
+from qvl.runtime.part import holds_part, put_part
 
 if TYPE_CHECKING:
     from swift.template import Template
@@ -20,7 +22,7 @@ __all__ = ["load_model"]
 def load_model(
     path: str,
     *,
-    adapter: str | None,
+    trained: str | None,
     model_type: str,
     torch_dtype: str | None,
     attn_impl: str | None,
@@ -30,7 +32,7 @@ def load_model(
 
     Args:
         path: Folder of whole weights, or a hub id.
-        adapter: Folder of an adapter on top of them.
+        trained: Folder of an adapter on top of them, or of a part that takes the places of some.
         model_type: Name of the architecture in ms-swift.
         torch_dtype: `float32` or `bfloat16`; None for that of the checkpoint.
         attn_impl: `auto`, `sdpa`, `flash_attention_2` or `eager`; None for what transformers chooses.
@@ -69,8 +71,10 @@ def load_model(
     template = get_template(processor)
     template.image_token_id = processor.image_token_id
     template.video_token_id = processor.video_token_id
-    if adapter is not None:
-        model = PeftModel.from_pretrained(model, adapter)
+    if trained is not None and holds_part(Path(trained)):
+        put_part(Path(trained), model)
+    elif trained is not None:
+        model = PeftModel.from_pretrained(model, trained)
     return model.eval(), template
 
 

@@ -150,8 +150,8 @@ def _checks(card: ModelCard) -> Iterator[str]:
         return
     yield from ("## Checks", "")
     if (merge := card.merge) is not None:
-        yield f"- merged in float32, written as {merge.dtype}: the largest difference of a logit from the adapter is "
-        yield f"  {merge.difference:.2g} of the largest logit, as written {merge.written_difference:.2g}"
+        yield f"- merged in float32, written as {merge.dtype}: the largest difference of a logit from what was "
+        yield f"  trained is {merge.difference:.2g} of the largest logit, as written {merge.written_difference:.2g}"
     if card.agreement:
         yield f"- {card.agreement}"
 

@@ -12,11 +12,15 @@ from typing import Any, Final
 from qvl.errors import CheckpointError
 from qvl.metrics import higher_is_better, is_score
 from qvl.runtime.checkpoint import list_checkpoints, step_of, verify
+from qvl.runtime.part import holds_part
 
 __all__ = ["LAST", "ChosenCheckpoint", "choose_checkpoint"]
 
 LAST: Final = "last"
 """In the place of a metric: the checkpoint of the highest step."""
+
+ADAPTER: Final = "adapter_config.json"
+CONFIG: Final = "config.json"
 
 _LOGGED = "eval_"  # in front of what an evaluation logs
 _STATE = "trainer_state.json"
@@ -41,8 +45,13 @@ class ChosenCheckpoint:
 
     @property
     def has_adapter(self) -> bool:
-        """Whether it holds an adapter and not a whole model."""
-        return (self.folder / "adapter_config.json").is_file()
+        """Whether it holds an adapter."""
+        return (self.folder / ADAPTER).is_file()
+
+    @property
+    def has_part(self) -> bool:
+        """Whether it holds the weights of a part of a model."""
+        return holds_part(self.folder)
 
 
 def choose_checkpoint(path: Path, *, metric: str | None = None) -> ChosenCheckpoint:
@@ -59,7 +68,7 @@ def choose_checkpoint(path: Path, *, metric: str | None = None) -> ChosenCheckpo
     """
     if not path.is_dir():
         raise CheckpointError(f"{path}: there is no such folder")
-    if (path / "adapter_config.json").is_file() or (path / "config.json").is_file():
+    if any((path / name).is_file() for name in (ADAPTER, CONFIG)) or holds_part(path):
         run = path.parent if (path.parent / "run_manifest.json").is_file() else None
         return ChosenCheckpoint(path, run, verify(path).step, "named")
     steps = {step_of(folder): folder for folder in list_checkpoints(path)}

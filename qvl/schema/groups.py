@@ -104,6 +104,7 @@ class TrainingConfig:
     save_steps: int = MISSING
     save_total_limit: int | None = None
     save_only_model: bool = MISSING
+    save_whole_model: bool = MISSING
     metric_for_best_model: str = MISSING
     load_best_model_at_end: bool = MISSING
     dataloader_num_workers: int | None = None

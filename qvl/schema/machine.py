@@ -120,12 +120,12 @@ def _checkpoints(cfg: DictConfig, folder: Path) -> Checkpoints | None:
     weights = weights_bytes(path) if path is not None else None
     if weights is None or training.save_strategy == "no":
         return None
-    is_whole = tuner.tuner_type == "full"
+    is_full = tuner.tuner_type == "full"
     size = checkpoint_bytes(
         weights,
-        is_whole=is_whole,
-        trains_all=is_whole and not tuner.freeze_llm,
-        trains_aligner=not tuner.freeze_aligner if is_whole else bool(tuner.modules_to_save),
+        is_whole=is_full and (training.save_whole_model or not tuner.freeze_llm),
+        trains_all=is_full and not tuner.freeze_llm,
+        trains_aligner=not tuner.freeze_aligner if is_full else bool(tuner.modules_to_save),
         optimiser=not training.save_only_model,
     )
     most = 1 if training.save_total_limit is None else training.save_total_limit + 1  # one more while it is written

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["accumulation_steps", "loader_workers", "sft_arguments"]
 
 _OWN_TRAINING_KEYS = (
-    *("ddp_timeout_min", "effective_batch_size", "extra", "trainer", "raw_patches", "resume_from_checkpoint"),
+    *("ddp_timeout_min", "effective_batch_size", "extra", "raw_patches", "resume_from_checkpoint"),
+    *("save_whole_model", "trainer"),
 )
 _MOST_WORKERS = 4
 """Ten times what a process on an A100 needs; each holds pictures in memory."""

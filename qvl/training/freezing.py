@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qvl.errors import ConfigError, HealthError
@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.utils.hooks import RemovableHandle
 
-__all__ = ["check_sources", "check_trainable", "cut_frozen_tower", "expected_trainable", "reach_all_weights"]
+__all__ = [
+    "check_carried",
+    "check_sources",
+    "check_trainable",
+    "cut_frozen_tower",
+    "expected_trainable",
+    "reach_all_weights",
+]
 
 _VISUAL = "visual."
 _MERGERS = ("merger.", "deepstack_merger_list.")
@@ -20,6 +27,8 @@ _VIT = f"model.{_VISUAL}"
 _ALIGNER = tuple(f"{_VIT}{name}" for name in _MERGERS)
 _LORA_PARTS = ("lora_A.default.weight", "lora_B.default.weight")
 _DORA_PART = "lora_magnitude_vector.default.weight"
+_ADAPTED = "base_model.model."
+_SAVED = ".modules_to_save.default"
 
 
 def expected_trainable(model: nn.Module, tuner: Mapping[str, Any]) -> set[str]:
@@ -41,14 +50,14 @@ def expected_trainable(model: nn.Module, tuner: Mapping[str, Any]) -> set[str]:
     saved = _strings(tuner, "modules_to_save")
     _check_modules(saved, (name for name, _ in model.named_modules()), "modules_to_save")
     names = {
-        f"base_model.model.{module}.modules_to_save.default{name.removeprefix(module)}"
+        f"{_ADAPTED}{module}{_SAVED}{name.removeprefix(module)}"
         for module in saved
         for name in parameters
         if name.startswith(f"{module}.")
     }
     adapted = [module for module in _adapted_linears(model, tuner) if not _inside(module, saved)]
     parts = (*_LORA_PARTS, _DORA_PART) if tuner["use_dora"] else _LORA_PARTS
-    return names | {f"base_model.model.{module}.{part}" for module in adapted for part in parts}
+    return names | {f"{_ADAPTED}{module}.{part}" for module in adapted for part in parts}
 
 
 def check_trainable(model: nn.Module, expected: set[str]) -> None:
@@ -65,6 +74,28 @@ def check_trainable(model: nn.Module, expected: set[str]) -> None:
         f"  not trained, but asked for: {_listing(expected - actual)}\n"
         f"  trained, but not asked for: {_listing(actual - expected)}"
     )
+
+
+def check_carried(model: nn.Module, carried: Collection[str]) -> None:
+    """Make sure that an adapter holds all that differs from its base model: whoever uses it loads these two only.
+
+    Args:
+        model: The prepared model, with or without an adapter.
+        carried: Names of the weights that differ from the base model before training.
+
+    Raises:
+        ConfigError: A weight of these is not trained as a whole.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    if not any(name.startswith(_ADAPTED) for name in names):
+        return
+    saved = {name.removeprefix(_ADAPTED).replace(_SAVED, "") for name in names if _SAVED in name}
+    if lost := set(carried) - saved:
+        raise ConfigError(
+            f"tuner.modules_to_save: model.path holds trained weights that the adapter would not hold: "
+            f"{_listing(lost)}; name their modules, or make a whole model of it by "
+            f"`python -m qvl.export checkpoint=... out=FOLDER` and start from that: model.path=FOLDER"
+        )
 
 
 def check_sources(model: nn.Module, modes: Mapping[str, str]) -> None:

@@ -52,6 +52,7 @@ class TrainingJob:
         val: Rows to evaluate on, checked.
         form: How pictures are shown and answers written.
         output_dir: The run's folder.
+        part: Checkpoint whose weights take the places of those of the model before training; None for none.
         ledger: Where dropped rows are listed; None on ranks other than the first.
         find_checkpoint: Returns a verified checkpoint to go on from, or None; called by the first process.
         callbacks: Callbacks of the transformers trainer.
@@ -63,6 +64,7 @@ class TrainingJob:
     val: TurnDataset
     form: TurnFormat
     output_dir: Path
+    part: Path | None = None
     ledger: Ledger | None = None
     find_checkpoint: Callable[[], Path | None] | None = None
     callbacks: Sequence[object] = ()

@@ -16,13 +16,20 @@ from rich.console import Console
 from qvl.data import Contract, model_digest
 from qvl.errors import CheckpointError, HealthError
 from qvl.runtime.checkpoint import discard_staging, list_checkpoints
-from qvl.runtime.distributed import gathered, rank_from_environment
+from qvl.runtime.distributed import gathered, rank_from_environment, together
 from qvl.runtime.files import write_text
 from qvl.runtime.manifest import add_to_manifest
+from qvl.runtime.part import names_of_part, put_part
 from qvl.training.arguments import sft_arguments
 from qvl.training.conversation_dump import dump_turn
 from qvl.training.encoding import ConversationEncoder, EncodedDataset
-from qvl.training.freezing import check_sources, check_trainable, expected_trainable, reach_all_weights
+from qvl.training.freezing import (
+    check_carried,
+    check_sources,
+    check_trainable,
+    expected_trainable,
+    reach_all_weights,
+)
 from qvl.training.job import Evaluate, TrainingJob, TrainingResult
 from qvl.training.lengths import check_lengths
 from qvl.training.patches import has_raw_form, normalise_on_device
@@ -30,6 +37,7 @@ from qvl.training.precision import TrainedWeights
 from qvl.training.preload import quiet_upstream
 from qvl.training.run_view import RunStart, adapted_share, show_start
 from qvl.training.sampling import Machine, TurnBatches
+from qvl.training.saving import check_base, part_to_save
 from qvl.training.scoring import ScoringTrainer
 from qvl.training.template import distrust_remote_code
 from qvl.training.trainer import SealedTrainer
@@ -99,6 +107,12 @@ class QvlSft(_Upstream):
         self.before: Mapping[str, float] = {}
         super().__init__(arguments)
 
+    def _prepare_model_tokenizer(self, **kwargs: Any) -> None:
+        """Load the model as upstream does, then put in the weights of the checkpoint that the run starts from."""
+        super()._prepare_model_tokenizer(**kwargs)
+        if self.job.part is not None:
+            put_part(self.job.part, self.model)
+
     def _prepare_template(self) -> None:
         """Read the placeholder ids from the processor; upstream has those of Qwen's own vocabulary written in."""
         super()._prepare_template()
@@ -155,16 +169,19 @@ class QvlSft(_Upstream):
         """Do what upstream's `run` does, with our trainer class."""
         from swift.trainers import TrainerFactory
 
+        contract = self._contract()
         train, val = self._prepare_dataset()
         self.args.save_args()
         model = self.prepare_model(self.args, self.model, template=self.template, train_dataset=train)
         check_sources(model, {part.name: part.builder.mode for part in self.job.train.parts})
         self.model = model
+        carried = frozenset() if self.job.part is None else names_of_part(self.job.part)
+        check_carried(model, carried)
         weights = TrainedWeights(model, sharded=bool(self.args.deepspeed))
         reach_all_weights(model)
         normalise_on_device(model, self.template.processor.image_processor)
         trainer_class = type(
-            "QvlTrainer", (SealedTrainer, ScoringTrainer, TrainerFactory.get_trainer_cls(self.args)), {}
+            "QvlTrainer", (ScoringTrainer, SealedTrainer, TrainerFactory.get_trainer_cls(self.args)), {}
         )
         trainer = trainer_class(
             model=model,
@@ -175,16 +192,19 @@ class QvlSft(_Upstream):
         )
         trainer.batches = self.batches
         trainer.weights = weights
+        trainer.contract = contract
+        if self.args.tuner_type == "full" and contract is not None and not self.job.training["save_whole_model"]:
+            trainer.part = part_to_save(model, carried, base=self.args.model_dir)
         if rank_from_environment().is_main:
             self._tell(trainer)
-        trainer.contract = self._contract()
         return self.train(trainer)
 
     def _tell(self, trainer: Any) -> None:
         """Show what is about to be trained and write it into the manifest."""
         values, batches = list(trainer.model.parameters()), self.batches
+        model = self.job.contract.base_model if self.job.contract else self.job.model["path"]
         start = RunStart(
-            model=self.job.contract.base_model if self.job.contract else self.job.model["path"],
+            model=f"{model} with the weights of {self.job.part}" if self.job.part else model,
             attention=self.model.config._attn_implementation,
             parameters=sum(value.numel() for value in values),
             trained=sum(value.numel() for value in values if value.requires_grad),
@@ -202,10 +222,20 @@ class QvlSft(_Upstream):
         show_start(start, folder=self.job.output_dir, console=Console())
 
     def _contract(self) -> Contract | None:
-        """Return the contract of the job with the digest of the model that is trained, in the first process."""
-        if self.job.contract is None or not rank_from_environment().is_main:
+        """Return the contract of the job with the digest of the model that was loaded.
+
+        Raises:
+            CheckpointError: The weights to start from, or to go on from, were trained on another model.
+        """
+        if self.job.contract is None:
             return None
-        return replace(self.job.contract, base_digest=model_digest(Path(self.args.model_dir)))
+        is_main = rank_from_environment().is_main
+        digest = together(lambda: model_digest(Path(self.args.model_dir)) if is_main else "")[0]
+        resumed = self.args.resume_from_checkpoint
+        for folder in (self.job.part, None if resumed is None else Path(resumed)):
+            if folder is not None:
+                check_base(folder, self.args.model_dir, digest)
+        return replace(self.job.contract, base_digest=digest)
 
     def train(self, trainer: Any) -> TrainingResult:
         """Score, train, score."""

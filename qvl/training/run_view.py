@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qvl.metrics import HEADLINE, label_of
+from qvl.runtime.part import holds_part
 from qvl.training.job import TrainingResult
 from qvl.training.precision import Precision
 
@@ -124,7 +125,10 @@ def show_result(folder: Path, result: TrainingResult, *, console: Console) -> No
             table.add_row(label_of(name), *("-" if value is None else f"{value:.3f}" for value in values))
     console.print(table)
     console.print(f"run folder   {folder}", soft_wrap=True)
-    console.print(f"checkpoint   {result.best_checkpoint or result.checkpoint or 'none was saved'}", soft_wrap=True)
+    checkpoint = result.best_checkpoint or result.checkpoint
+    console.print(f"checkpoint   {checkpoint or 'none was saved'}", soft_wrap=True)
+    if checkpoint and holds_part(Path(checkpoint)):
+        console.print(f"whole model  python -m qvl.export checkpoint={checkpoint} out=FOLDER", soft_wrap=True)
     predictions = folder / "predictions_after.jsonl"
     if predictions.exists():
         console.print(f"look at it   python -m qvl.visualize predictions={predictions}", soft_wrap=True)

@@ -14,24 +14,21 @@ from qvl.data import Contract, write_contract
 from qvl.errors import HealthError
 from qvl.runtime.checkpoint import checkpoint_folder, publish, rotate, staging_folder
 from qvl.training.freezing import cut_frozen_tower
-from qvl.training.precision import TrainedWeights
 from qvl.training.sampling import TurnBatches
+from qvl.training.saving import WeightsTrainer
 
 if TYPE_CHECKING:
     import torch
-    from swift.trainers import Seq2SeqTrainer as _Upstream
     from torch import nn
 
     from qvl.callbacks import EpochAccount, Preemption
-else:
-    _Upstream = object
 
 __all__ = ["SealedTrainer"]
 
 _NOT_FOR_THE_MODEL = ("labels", "compute_loss_func", "loss_scale", "text_position_ids", "channel")
 
 
-class SealedTrainer(_Upstream):
+class SealedTrainer(WeightsTrainer):
     """Stands in front of the trainer that ms-swift picks.
 
     Stages, seals and renames checkpoints; takes batches from `TurnBatches` and counts their rows; stops at a loss that
@@ -53,9 +50,6 @@ class SealedTrainer(_Upstream):
 
     contract: Contract | None = None
     """What the model is trained to be asked; written into every checkpoint."""
-
-    weights: TrainedWeights
-    """What is trained, set before training."""
 
     num_rows = 0
     """Rows trained on by this process since the start of the epoch."""
@@ -145,17 +139,6 @@ class SealedTrainer(_Upstream):
         super()._prepare_gradient_checkpointing(model)
         cut_frozen_tower(model)
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """Load them, and the float32 weights that they belong to."""
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            self.weights.read(Path(checkpoint))
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Save weights in the type that the model was loaded in."""
-        super()._save(output_dir, self.weights.as_saved(state_dict))
-        self.weights.name_type(Path(output_dir or self.args.output_dir))
-
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """Write all pieces beside the run's checkpoints, then seal and rename them on the first process."""
         run, step = Path(self.args.output_dir), self.state.global_step
@@ -180,7 +163,7 @@ class SealedTrainer(_Upstream):
             whole = staging / final.name
             self.state.save_to_json(str(whole / "trainer_state.json"))
             rows.write(whole)
-            if not self.args.save_only_model or self.preemption.agreed:
+            if self.part is None and (not self.args.save_only_model or self.preemption.agreed):
                 self.weights.write(whole)
             if self.contract is not None:
                 write_contract(whole, self.contract)

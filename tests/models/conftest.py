@@ -9,6 +9,7 @@ import pytest
 from qvl.data import Contract, model_digest, write_contract
 from qvl.runtime import write_json
 from qvl.runtime.checkpoint import checkpoint_folder, publish
+from qvl.runtime.part import write_part
 
 TINY = Path(__file__).parents[2] / "qvl/models/tiny_checkpoint"
 SYSTEM, USER = "You annotate pictures.", "List every object."
@@ -38,6 +39,27 @@ def save_adapter(folder: Path, *, rank: int = 4, dora: bool = False) -> None:
         if weight.requires_grad and "magnitude" not in name:
             weight.data += 0.02 * torch.randn(weight.shape, generator=draw)
     adapted.save_pretrained(folder)
+
+
+def seal_part(folder: Path, *, base: Path = TINY, contract: Contract) -> None:
+    """Publish a trained merger of a model as a checkpoint of stage 1 holds it."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
+    draw = torch.Generator().manual_seed(2)
+    trained = {name: value for name, value in model.named_parameters() if "visual.merger" in name}
+    staging = folder.with_name("staging")
+    staging.mkdir(parents=True)
+    write_part(
+        staging,
+        {name: value + 0.02 * torch.randn(value.shape, generator=draw) for name, value in trained.items()},
+        base=str(base),
+    )
+    write_contract(staging, contract)
+    (staging / "optimizer.pt").write_bytes(b"state of the training")
+    write_json(staging / "trainer_state.json", {"log_history": []})
+    publish(staging, folder)
 
 
 def seal_adapter(folder: Path, *, contract: Contract, rank: int = 4, state: object = None) -> None:
@@ -73,6 +95,19 @@ def make_run(run: Path) -> Path:
 @pytest.fixture(scope="session")
 def adapter_run(tmp_path_factory) -> Path:
     return make_run(tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture(scope="session")
+def part_run(tmp_path_factory) -> Path:
+    """The folder of a run with one checkpoint of a part."""
+    run = tmp_path_factory.mktemp("parts") / "run"
+    seal_part(checkpoint_folder(run, 1), contract=contract())
+    return run
+
+
+@pytest.fixture
+def make_part():
+    return seal_part
 
 
 @pytest.fixture

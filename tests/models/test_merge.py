@@ -3,18 +3,20 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from transformers import AutoProcessor
 
 from qvl.errors import CheckpointError
-from qvl.models import find_base, merge_adapter, plain_prompt, probe_messages
+from qvl.models import find_base, merge_adapter, merge_part, plain_prompt, probe_messages
+from qvl.runtime.part import put_part
+
+TINY = Path(__file__).parents[2] / "qvl/models/tiny_checkpoint"
 
 
 @pytest.fixture
 def probes(make_contract):
-    from pathlib import Path
-
     from qvl.models import resolve_model
 
     contract = make_contract()
@@ -44,7 +46,7 @@ def test_dora_is_merged_too_and_half_precision_is_told(make_adapter, tmp_path, p
 
 
 def test_a_difference_over_the_tolerance_is_refused(adapter_run, tmp_path, probes, make_contract):
-    with pytest.raises(CheckpointError, match="answer otherwise than the adapter"):
+    with pytest.raises(CheckpointError, match="answer otherwise than what was trained"):
         merge(adapter_run / "checkpoint-1", tmp_path / "out", probes, tolerance=0, contract=make_contract())
 
 
@@ -75,3 +77,58 @@ def test_new_weights_are_not_made_anew(adapter_run, tmp_path, make_contract):
 def test_a_precision_that_does_not_exist_is_refused(adapter_run, tmp_path, probes, make_contract):
     with pytest.raises(ValueError, match="dtype must be one of auto"):
         merge(adapter_run / "checkpoint-1", tmp_path / "out", probes, dtype="int8", contract=make_contract())
+
+
+def logits(folder, probes, *, part=None):
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+    if part is not None:
+        put_part(part, model)
+    with torch.inference_mode():
+        return model(**dict(probes[0])).logits
+
+
+def test_a_part_becomes_a_whole_model_that_answers_as_the_part_does(part_run, tmp_path, probes, make_contract):
+    import torch
+
+    part, base = part_run / "checkpoint-1", find_base(part_run / "checkpoint-1", make_contract())
+    report = merge_part(part, tmp_path / "out", base=base, probes=probes, dtype="auto", tolerance=0)
+    assert (report.difference, report.written_difference, report.dtype) == (0, 0, "float32")
+    whole = logits(tmp_path / "out", probes)
+    assert torch.equal(whole, logits(base, probes, part=part))
+    assert not torch.equal(whole, logits(base, probes))
+
+
+def test_a_part_of_a_bfloat16_model_is_rounded_once(make_part, tmp_path, probes, make_contract):
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    plain = AutoModelForImageTextToText.from_pretrained(TINY, dtype=torch.bfloat16)
+    shutil.copytree(TINY, tmp_path / "base")
+    plain.save_pretrained(tmp_path / "base")
+    part, out = tmp_path / "run/checkpoint-1", tmp_path / "out"
+    make_part(part, base=tmp_path / "base", contract=make_contract())
+    settings = {"probes": probes, "dtype": "auto", "tolerance": 1e-5}
+    report = merge_part(part, out, base=str(tmp_path / "base"), **settings)
+    assert report.dtype == "bfloat16"
+    assert 0 < report.written_difference < 0.1
+    put_part(part, plain)
+    written = AutoModelForImageTextToText.from_pretrained(out).state_dict()
+    assert all(torch.equal(value, written[name]) for name, value in plain.state_dict().items())
+    config = json.loads((out / "config.json").read_text())
+    assert [one["dtype"] for one in (config, config["text_config"], config["vision_config"])] == ["bfloat16"] * 3
+
+
+def test_a_part_on_another_base_model_is_refused(part_run, make_contract):
+    with pytest.raises(CheckpointError, match=r"was trained on a model with digest 0000.*name the right one by base="):
+        find_base(part_run / "checkpoint-1", replace(make_contract(), base_digest="0" * 64))
+
+
+def test_no_other_program_takes_a_part_for_a_model(part_run):
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    for load in (AutoConfig, AutoModelForImageTextToText):
+        with pytest.raises((OSError, ValueError), match=r"config\.json|Unrecognized model"):
+            load.from_pretrained(part_run / "checkpoint-1")

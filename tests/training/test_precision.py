@@ -5,12 +5,14 @@ import json
 import pytest
 
 from qvl.errors import CheckpointError
+from qvl.runtime.part import PART_NAME
 from qvl.training.freezing import expected_trainable
 from qvl.training.precision import MASTERS_NAME, Precision, TrainedWeights
 
 pytestmark = pytest.mark.swift
 
 STAGE_1 = {"tuner_type": "full", "freeze_llm": True, "freeze_vit": True, "freeze_aligner": False}
+SAVE_WHOLE = ("training.save_whole_model=true",)
 FULL = {**STAGE_1, "freeze_llm": False, "freeze_vit": False}
 
 
@@ -176,21 +178,26 @@ def test_a_small_step_moves_trained_numbers_and_a_resumed_run_goes_on_with_the_s
 
     from qvl.models import resolve_model
 
-    tiny = ("training.aligner_lr=1e-6", "training.warmup_ratio=0", "training.max_steps=2", "training.save_steps=1")
+    tiny = ("training.aligner_lr=1e-6", "training.warmup_ratio=0", "training.max_steps=3", "training.save_steps=1")
     saving = ("training.save_strategy=steps", "training.save_total_limit=null")
     saving += ("evaluation.num_samples=1", "evaluation.max_new_tokens=4")  # answers with weights of two types
     out = learn(forked, tmp_path, "bfloat16", demo_folder, *tiny, *saving)
     base = load_file(f"{resolve_model('qvl://tiny', run_folder=tmp_path, prompts=(), seed=0)}/model.safetensors")
-    first = load_file(out / "checkpoint-1" / MASTERS_NAME)
+    first = load_file(out / "checkpoint-1" / PART_NAME)
     moved = {name: (value != base[name].bfloat16().float()) for name, value in first.items()}
     norms = [value for name, value in moved.items() if name.endswith("norm.weight")]
     assert (len(first), len(norms)) == (24, 4)
     assert sum(int(value.sum()) for value in moved.values()) >= 0.99 * sum(value.numel() for value in moved.values())
     assert sum(int(value.sum()) for value in norms) >= 0.99 * sum(value.numel() for value in norms)
-    saved = load_file(out / "checkpoint-2" / "model.safetensors")
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    for folder, before, more in ((whole, out / "checkpoint-1", SAVE_WHOLE), (again, whole / "run/checkpoint-2", ())):
+        folder.mkdir()
+        resume = f"training.resume_from_checkpoint={before}"
+        learn(forked, folder, "bfloat16", demo_folder, *tiny, *saving, resume, *more)
+    saved = load_file(whole / "run/checkpoint-3/model.safetensors")
     assert {str(value.dtype) for value in saved.values()} == {"torch.bfloat16"}
-    (again := tmp_path / "again").mkdir()
-    resume = f"training.resume_from_checkpoint={out}/checkpoint-1"
-    resumed = learn(forked, again, "bfloat16", demo_folder, *tiny, *saving, resume)
-    one, two = (load_file(run / "checkpoint-2" / MASTERS_NAME) for run in (out, resumed))
-    assert all((one[name] == two[name]).all() for name in one)
+    last = load_file(out / "checkpoint-3" / PART_NAME)
+    for other in (whole / "run/checkpoint-3" / MASTERS_NAME, again / "run/checkpoint-3" / PART_NAME):
+        other_last = load_file(other)
+        assert other_last.keys() == last.keys()
+        assert all((last[name] == other_last[name]).all() for name in last)
