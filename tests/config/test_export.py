@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 from verbs import run_verb
 
 from qvl.command import compose
@@ -15,6 +16,7 @@ from qvl.data import DemoScenes, load_contract
 from qvl.errors import CheckpointError, ConfigError, HealthError, RecordError
 from qvl.export import main
 from qvl.runtime.checkpoint import verify
+from qvl.runtime.part import PART_NAME
 from qvl.schema import ExportConfig, register_schema
 
 MODELS = Path(__file__).parents[1] / "models/conftest.py"
@@ -79,6 +81,24 @@ def test_merged_weights_are_compared_row_by_row_and_told_in_the_card(run, rows, 
     told = "2 user turns: text, tokens and pixels are the same bytes"
     assert told in capsys.readouterr().out
     assert told in (out / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.swift
+def test_a_part_is_always_made_whole(adapters, rows, tmp_path, capsys):
+    from transformers import AutoModelForImageTextToText
+
+    out = tmp_path / "out"
+    adapters.seal_part(tmp_path / "run/checkpoint-1", contract=adapters.contract())
+    export(f"checkpoint={tmp_path / 'run'}", f"out={out}", f"check={rows}", "check_rows=1")
+    assert {"model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"} <= names(out)
+    assert not names(out) & {*OF_TRAINING, PART_NAME}
+    part, whole = load_file(tmp_path / "run/checkpoint-1" / PART_NAME), load_file(out / "model.safetensors")
+    assert all((whole[name] == value).all() for name, value in part.items())
+    _, report = AutoModelForImageTextToText.from_pretrained(out, output_loading_info=True)
+    assert not any(report.values())
+    shown = capsys.readouterr().out
+    assert f"swift infer --model {out}" in shown
+    assert "1 user turns: text, tokens and pixels are the same bytes" in shown
 
 
 @pytest.mark.swift
