@@ -286,6 +286,14 @@ def test_a_compiled_model_has_the_same_gradients(forked, tmp_path, rows, referen
     assert load_file(tmp_path / "checkpoint-1" / "model.safetensors").keys() == load_file(base).keys()
 
 
+@pytest.mark.gpu
+def test_liger_kernels_have_the_same_gradients(forked, tmp_path, rows, reference, tiny_folder):
+    pytest.importorskip("liger_kernel")
+    liger = ("training.use_liger_kernel=true", "training.max_steps=1")
+    train(forked, Case((1, 4, 2)), rows, tiny_folder, tmp_path, *liger)
+    assert Step(reference, tmp_path, 0).error <= 1e-4  # sums of a GPU
+
+
 def test_adapters_are_scaled_by_the_root_of_the_rank_if_asked_for(forked, tmp_path, rows, reference, tiny_folder):
     case = Case((1, 4, 2), "llm_lora")
     train(forked, case, rows, tiny_folder, tmp_path, *BESIDE, *extra(use_rslora="true", optim="sgd"))
