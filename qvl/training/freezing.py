@@ -11,7 +11,7 @@ from qvl.errors import HealthError
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["check_trainable", "expected_trainable"]
+__all__ = ["check_trainable", "component", "expected_trainable"]
 
 _ALIGNER = ("model.visual.merger.", "model.visual.deepstack_merger_list.")
 _VIT = "model.visual."
@@ -34,7 +34,7 @@ def expected_trainable(model: nn.Module, tuner: Mapping[str, Any]) -> set[str]:
     """
     parameters = [name for name, _ in model.named_parameters()]
     if tuner["tuner_type"] == "full":
-        return {name for name in parameters if not tuner[f"freeze_{_component(name)}"]}
+        return {name for name in parameters if not tuner[f"freeze_{component(name)}"]}
     saved = _strings(tuner, "modules_to_save")
     _check_modules(saved, (name for name, _ in model.named_modules()), "modules_to_save")
     names = {
@@ -64,7 +64,8 @@ def check_trainable(model: nn.Module, expected: set[str]) -> None:
     )
 
 
-def _component(name: str) -> str:
+def component(name: str) -> str:
+    """Return the part of the model that a weight belongs to: llm, vit or aligner."""
     if name.startswith(_ALIGNER):
         return "aligner"
     return "vit" if name.startswith(_VIT) else "llm"
@@ -79,7 +80,7 @@ def _adapted_linears(model: nn.Module, tuner: Mapping[str, Any]) -> list[str]:
     if targets != ["all-linear"]:
         _check_modules(targets, linears, "target_modules")
         linears = [name for name in linears if any(name == t or name.endswith(f".{t}") for t in targets)]
-    return [name for name in linears if not tuner[f"freeze_{_component(f'{name}.weight')}"]]
+    return [name for name in linears if not tuner[f"freeze_{component(f'{name}.weight')}"]]
 
 
 def _check_modules(wanted: list[str], known: Iterable[str], key: str) -> None:

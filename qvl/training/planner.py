@@ -1,0 +1,92 @@
+"""Makes the plan of a run from its configuration and its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qvl.data import TurnDataset, TurnFormat
+from qvl.errors import RecordError
+from qvl.training.arguments import accumulation_steps
+from qvl.training.encoding import ConversationEncoder
+from qvl.training.load_plan import EstimatingEncoder, plan_load, sampled_lengths
+from qvl.training.model_plan import load_config, plan_model
+from qvl.training.run_plan import RunPlan, find_device
+from qvl.training.sampling import Machine
+from qvl.training.template import load_encoder
+
+__all__ = ["make_plan"]
+
+
+def make_plan(
+    config: Mapping[str, Any], train: TurnDataset, *, path: str, shipped: str, form: TurnFormat
+) -> tuple[RunPlan, list[str]]:
+    """Plan a run.
+
+    Args:
+        config: Sections and root keys of the configuration as plain values.
+        train: Rows to train on, without augmentation.
+        path: Checkpoint folder or hub id, see `qvl.models.resolve_model`.
+        shipped: Folder of the shipped model, whose tokenizer stands in for one that cannot be had.
+        form: How pictures are shown and answers written.
+
+    Returns:
+        The plan, and sentences on what is assumed.
+
+    Raises:
+        QvlError: The model, the tuner or the data cannot be used.
+    """
+    training, device = config["training"], find_device(config["plan"])
+    notes = [
+        f"reckoned for {device.processes} devices of the kind {device.name}; plan.processes=N plan.device_gb=N change that"
+    ]
+    machine = Machine(
+        batch_size=int(training["per_device_train_batch_size"]),
+        accumulation=accumulation_steps(
+            int(training["effective_batch_size"]), int(training["per_device_train_batch_size"]), device.processes
+        ),
+        world_size=device.processes,
+    )
+    model = plan_model(load_config(path), config["tuner"])
+    encoder = _encoder(path, str(config["model"]["model_type"]), shipped, form, notes)
+    _check(train)
+    lengths, measured = sampled_lengths(train, encoder)
+    rows = sum(len(part.rows) for part in train.parts)
+    if measured < rows:
+        notes.append(f"lengths of {measured:,} of {rows:,} rows were measured, the others taken for alike")
+    if config["augment_prob"] > 0:
+        notes.append("lengths are those without augmentation")
+    load = plan_load(
+        train,
+        lengths,
+        machine=machine,
+        batching=config["data"]["batching"],
+        limit=int(config["global_max_length"]),
+        max_steps=int(training["max_steps"]),
+        epochs=float(training["num_train_epochs"]),
+    )
+    if load.longest > config["global_max_length"]:
+        notes.append(f"the longest turn has more tokens than global_max_length={config['global_max_length']}")
+    return RunPlan(config, model, load, device), notes
+
+
+def _encoder(path: str, model_type: str, shipped: str, form: TurnFormat, notes: list[str]) -> ConversationEncoder:
+    """Return the template of a model, or one that guesses lengths if the tokenizer is out of reach."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return load_encoder(path, model_type=model_type, form=form)
+    except (OSError, HfHubHTTPError):
+        notes.append(f"the tokenizer of {path} cannot be had; tokens of texts are estimated (answers within about 5 %)")
+    stand_in = load_encoder(shipped, model_type="qwen3_vl", form=form)
+    return EstimatingEncoder(stand_in.template, form)
+
+
+def _check(train: TurnDataset) -> None:
+    """Make sure that all rows can be read; pictures are not opened.
+
+    Raises:
+        RecordError: A row cannot be used; the text is about the first one.
+    """
+    if fatal := [finding for finding in train.check(images="off") if finding.fatal]:
+        raise RecordError(f"{fatal[0]} (and {len(fatal) - 1} more findings); qvl.validate lists them all")
