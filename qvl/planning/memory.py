@@ -43,6 +43,7 @@ class Setting:
         bf16: Whether products are made in bfloat16.
         adapter_inputs: Sum of the widths of the inputs of all layers with adapters in the language model.
         dropout: Of the adapters.
+        attention: Name of its implementation: flash_attention_2, sdpa or eager.
         zero: Stage of ZeRO; 0 without DeepSpeed.
         processes: Number of devices that share the work.
         gpu: False on a CPU, where the mask of a dropout takes four bytes instead of one.
@@ -52,6 +53,7 @@ class Setting:
     bf16: bool = True
     adapter_inputs: int = 0
     dropout: float = 0.0
+    attention: str = "flash_attention_2"
     zero: int = 0
     processes: int = 1
     gpu: bool = True
@@ -81,7 +83,7 @@ class Memory:
         optimizer: Gradients, AdamW's numbers and what processes exchange.
         aligner: What the mergers keep for their gradients.
         layers: What the layers of the language model, and a trained tower, keep.
-        logits: Logits, probabilities and gradients at the loss.
+        logits: Logits, probabilities and gradients at the loss, with what the embedding and the last norm keep till then.
         working: Of the layer that is computed just then.
         vision: What a frozen tower takes while it runs; before, so not on top of `layers`, `logits` and `working`.
         update: What the optimiser takes for a moment; after, so not on top of them either.
@@ -117,8 +119,7 @@ def peak_memory(model: Architecture, batch: Batch, tuning: Tuning, weights: Weig
     """Add up the tensors of a training step at their most.
 
     With checkpointing a layer keeps its input only, and one layer at a time has all of its activations; without, all
-    have theirs until the loss is made. Attention keeps its inputs and outputs, never a matrix of all pairs: true of
-    flash attention and of sdpa.
+    have theirs until the loss is made.
 
     Args:
         model: Its shape.
@@ -128,7 +129,7 @@ def peak_memory(model: Architecture, batch: Batch, tuning: Tuning, weights: Weig
         setting: Precision and sharding.
     """
     text, tokens = model.text, batch.tokens
-    layer = _layer_bytes(model, tuning, setting) * tokens
+    layer = _layer_bytes(model, tuning, setting) * tokens + _mask_bytes(model, batch, setting)
     forward_only = tuning.llm == "frozen" and not tuning.into_vision
     ends = (4 + 4 * setting.stream) * text.hidden * tokens
     inner = max(text.inner, text.experts_per_token * text.expert_inner if text.experts else 0)
@@ -144,8 +145,8 @@ def peak_memory(model: Architecture, batch: Batch, tuning: Tuning, weights: Weig
         weights=_weight_bytes(model, weights, setting),
         optimizer=_optimizer_bytes(weights, setting),
         aligner=_aligner_bytes(model, batch, tuning, setting),
-        layers=kept + tower_kept + ends,
-        logits=_LOGITS * text.vocabulary * batch.labelled,
+        layers=kept + tower_kept,
+        logits=_LOGITS * text.vocabulary * batch.labelled + ends,
         working=working,
         vision=tower,
         update=_MASTER * weights.trained / (setting.processes if setting.zero else 1),
@@ -188,6 +189,22 @@ def _layer_bytes(model: Architecture, tuning: Tuning, setting: Setting) -> float
     if tuning.llm == "full":
         layer += product * (4 * text.hidden + 2 * text.queries + text.keys + inner)
     return layer
+
+
+def _mask_bytes(model: Architecture, batch: Batch, setting: Setting) -> float:
+    """Return what attention in one layer keeps besides its inputs and outputs.
+
+    Where turns are padded, sdpa keeps the mask as numbers, and keys and values once for each head of the queries. A batch
+    of one turn has no mask. Eager attention keeps its matrix of all pairs twice, with a number in float32 between.
+    """
+    text = model.text
+    if setting.attention == "flash_attention_2":
+        return 0.0
+    padded = batch.tokens**2 > batch.token_pairs
+    kept = setting.product * (batch.token_pairs + 2 * (text.queries - text.keys) * batch.tokens) * padded
+    if setting.attention == "eager":
+        kept += (2 * setting.product + 4) * text.heads * batch.token_pairs
+    return kept
 
 
 def _adapter_bytes(model: Architecture, setting: Setting) -> float:

@@ -37,9 +37,7 @@ def make_plan(
         QvlError: The model, the tuner or the data cannot be used.
     """
     training, device = config["training"], find_device(config["plan"])
-    notes = [
-        f"reckoned for {device.processes} devices of the kind {device.name}; plan.processes=N plan.device_gb=N change that"
-    ]
+    notes = [f"for {device.processes} devices ({device.name}); plan.processes=N and plan.device_gb=N change that"]
     machine = Machine(
         batch_size=int(training["per_device_train_batch_size"]),
         accumulation=accumulation_steps(

@@ -102,6 +102,7 @@ class RunPlan:
             bf16=dtype == "bfloat16" if bf16 is None else bool(bf16),
             adapter_inputs=self.model.adapter_inputs,
             dropout=float(self.config["tuner"]["lora_dropout"]) if self.model.is_adapter else 0.0,
+            attention=str(self.config["model"]["attn_impl"]),
             zero=zero_stage(self.config["deepspeed"]["config"]),
             processes=self.device.processes,
         )
