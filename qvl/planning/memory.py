@@ -83,7 +83,7 @@ class Memory:
         optimizer: Gradients, AdamW's numbers and what processes exchange.
         aligner: What the mergers keep for their gradients.
         layers: What the layers of the language model, and a trained tower, keep.
-        logits: Logits, probabilities and gradients at the loss, with what the embedding and the last norm keep till then.
+        logits: Logits, probabilities and gradients at the loss, with what the last norm keeps.
         working: Of the layer that is computed just then.
         vision: What a frozen tower takes while it runs; before, so not on top of `layers`, `logits` and `working`.
         update: What the optimiser takes for a moment; after, so not on top of them either.
@@ -194,8 +194,8 @@ def _layer_bytes(model: Architecture, tuning: Tuning, setting: Setting) -> float
 def _mask_bytes(model: Architecture, batch: Batch, setting: Setting) -> float:
     """Return what attention in one layer keeps besides its inputs and outputs.
 
-    Where turns are padded, sdpa keeps the mask as numbers, and keys and values once for each head of the queries. A batch
-    of one turn has no mask. Eager attention keeps its matrix of all pairs twice, with a number in float32 between.
+    Where turns are padded, sdpa keeps the mask as numbers, and keys and values once for each head of the queries; a
+    batch of one turn has no mask. Eager attention keeps its matrix of all pairs twice, and once more in float32.
     """
     text = model.text
     if setting.attention == "flash_attention_2":

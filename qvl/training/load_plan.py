@@ -14,9 +14,9 @@ from qvl.training.encoding import ConversationEncoder
 from qvl.training.lengths import PartLengths, TurnLengths, row_tokens
 from qvl.training.sampling import Machine, TurnBatches
 
-__all__ = ["EstimatingEncoder", "LoadPlan", "plan_load", "sampled_lengths"]
+__all__ = ["EstimatingEncoder", "LoadPlan", "plan_load", "sampled_lengths", "sampled_rows"]
 
-_MEASURED = 4_000  # rows of a source that are tokenised; so many in a few seconds
+_MEASURED = 2_000  # rows of a source that are tokenised; so many in a few seconds
 _FIELDS = ("tokens", "token_pairs", "labelled", "patches", "patch_pairs")
 
 
@@ -80,6 +80,11 @@ class LoadPlan:
         return [Batch(*flat[row].tolist()) for row in {int(row) for row in flat.argmax(axis=0)}]
 
 
+def sampled_rows(count: int) -> np.ndarray:
+    """Return the positions of the rows that are measured, at even distances; all of a short file."""
+    return np.linspace(0, count - 1, min(count, _MEASURED)).round().astype(int)
+
+
 def sampled_lengths(dataset: TurnDataset, encoder: ConversationEncoder) -> tuple[TurnLengths, int]:
     """Measure rows at even distances; the rows between have the lengths of their neighbours.
 
@@ -136,8 +141,8 @@ def plan_load(
 
 def _part_lengths(number: int, dataset: TurnDataset, encoder: ConversationEncoder) -> tuple[PartLengths, int]:
     part = dataset.parts[number]
-    count = min(len(part.rows), _MEASURED)
-    rows = np.linspace(0, len(part.rows) - 1, count).round().astype(int)
+    rows = sampled_rows(len(part.rows))
+    count = len(rows)
     pairs = np.array([row_tokens(part, encoder, part.rows[row]) for row in rows.tolist()], dtype=np.int64)
     nearest = np.abs(np.searchsorted((rows[:-1] + rows[1:]) / 2, np.arange(len(part.rows))))
     text, pictures = pairs.reshape(-1, 2)[nearest].T

@@ -180,11 +180,11 @@ def _saved_name(name: str) -> str:
 
 
 def _from_hub(path: str) -> Path:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
-        return Path(hf_hub_download(path, "config.json"))
+        return Path(snapshot_download(path, allow_patterns="config.json")) / "config.json"
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         raise ConfigError(
             f"model.path: the config of {path} cannot be had ({type(error).__name__}): name a folder that holds its "

@@ -66,10 +66,8 @@ def _disk_rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
     weights, whole = plan.checkpoint_bytes
     kind = "adapter" if plan.model.is_adapter else "whole model"
     yield "checkpoint", f"{_bytes(whole)}, of which {kind} {_bytes(weights)}"
-    yield (
-        "disk",
-        f"{_bytes(whole * plan.num_checkpoints)} for the most checkpoints that lie there at a time, {plan.num_checkpoints}",
-    )
+    count = plan.num_checkpoints
+    yield "disk", f"{_bytes(whole * count)} at most, for {count} checkpoint{'' if count == 1 else 's'} at a time"
 
 
 def _memory(plan: RunPlan) -> Table:

@@ -9,7 +9,7 @@ from qvl.data import TurnDataset, TurnFormat
 from qvl.errors import RecordError
 from qvl.training.arguments import accumulation_steps
 from qvl.training.encoding import ConversationEncoder
-from qvl.training.load_plan import EstimatingEncoder, plan_load, sampled_lengths
+from qvl.training.load_plan import EstimatingEncoder, plan_load, sampled_lengths, sampled_rows
 from qvl.training.model_plan import load_config, plan_model
 from qvl.training.run_plan import RunPlan, find_device
 from qvl.training.sampling import Machine
@@ -36,13 +36,14 @@ def make_plan(
     Raises:
         QvlError: The model, the tuner or the data cannot be used.
     """
-    training, device = config["training"], find_device(config["plan"])
-    notes = [f"for {device.processes} devices ({device.name}); plan.processes=N and plan.device_gb=N change that"]
+    training = config["training"]
+    turns, batch_size = int(training["effective_batch_size"]), int(training["per_device_train_batch_size"])
+    device = find_device(config["plan"], micro_batches=max(turns // batch_size, 1))
+    several = f"{device.processes} device{'' if device.processes == 1 else 's'}"
+    notes = [f"for {several} ({device.name}); plan.processes=N and plan.device_gb=N change that"]
     machine = Machine(
-        batch_size=int(training["per_device_train_batch_size"]),
-        accumulation=accumulation_steps(
-            int(training["effective_batch_size"]), int(training["per_device_train_batch_size"]), device.processes
-        ),
+        batch_size=batch_size,
+        accumulation=accumulation_steps(turns, batch_size, device.processes),
         world_size=device.processes,
     )
     model = plan_model(load_config(path), config["tuner"])
@@ -81,10 +82,16 @@ def _encoder(path: str, model_type: str, shipped: str, form: TurnFormat, notes: 
 
 
 def _check(train: TurnDataset) -> None:
-    """Make sure that all rows can be read; pictures are not opened.
+    """Make sure that the rows can be read, pictures aside; of a long file those that are measured are looked at.
 
     Raises:
         RecordError: A row cannot be used; the text is about the first one.
     """
-    if fatal := [finding for finding in train.check(images="off") if finding.fatal]:
-        raise RecordError(f"{fatal[0]} (and {len(fatal) - 1} more findings); qvl.validate lists them all")
+    for part in train.parts:
+        rows = part.rows
+        looked = [rows.look(rows.number(index)) for index in sampled_rows(len(rows)).tolist()]
+        fatal = [finding for row in looked for finding in row.fatal]
+        if not fatal and any(row.removed for row in looked):
+            fatal = [finding for finding in rows.check(images="off") if finding.fatal]  # it has to be known which ones
+        if fatal:
+            raise RecordError(f"{fatal[0]} (and {len(fatal) - 1} more findings); qvl.validate lists them all")

@@ -42,11 +42,12 @@ class Device:
     mfu: float
 
 
-def find_device(wanted: Mapping[str, Any]) -> Device:
+def find_device(wanted: Mapping[str, Any], *, micro_batches: int) -> Device:
     """Return the machine that a configuration names; what it leaves open is that of the GPUs here, or of 8 A100.
 
     Args:
         wanted: Keys of the node `plan`.
+        micro_batches: Of an optimiser step over all devices; as many devices as divide it are taken.
     """
     import torch
 
@@ -55,9 +56,10 @@ def find_device(wanted: Mapping[str, Any]) -> Device:
         name, processes = torch.cuda.get_device_name(0), torch.cuda.device_count()
         gigabytes = torch.cuda.get_device_properties(0).total_memory / 1e9
         tflops = next((peak for kind, peak in _PEAKS.items() if kind in name), tflops)
+    fitting = max(number for number in range(1, processes + 1) if micro_batches % number == 0)
     return Device(
         name=name,
-        processes=int(wanted["processes"] or processes),
+        processes=int(wanted["processes"] or fitting),
         memory=1e9 * float(wanted["device_gb"] or gigabytes),
         tflops=float(wanted["tflops"] or tflops),
         mfu=float(wanted["mfu"]),
