@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from qvl.data import Ticket, TurnDataset
-from qvl.data.batching import Batching, useful_share
+from qvl.data.batching import useful_share
 from qvl.planning import Architecture, Batch, Tuning, step_flops
 from qvl.training.encoding import ConversationEncoder
 from qvl.training.lengths import PartLengths, TurnLengths, row_tokens
-from qvl.training.sampling import Machine, TurnBatches
+from qvl.training.sampling import TurnBatches
 
 __all__ = ["EstimatingEncoder", "LoadPlan", "plan_load", "sampled_lengths", "sampled_rows"]
 
@@ -54,6 +54,7 @@ class LoadPlan:
         tokens: Real tokens of an epoch.
         longest: Tokens of the longest turn.
         work: (M, world_size, 5) what each process computes in each micro step, in the order of the fields of `Batch`.
+        largest: A batch that none of any epoch exceeds in anything.
     """
 
     turns: int
@@ -63,6 +64,7 @@ class LoadPlan:
     tokens: int
     longest: int
     work: np.ndarray
+    largest: Batch
 
     def epoch_flops(self, model: Architecture, tuning: Tuning) -> tuple[float, float, float]:
         """Return operations of an epoch: needed for real and padded tokens, done, and done if all were the slowest.
@@ -73,11 +75,6 @@ class LoadPlan:
         done = self.work @ np.array([unit.total for unit in units])
         needed = self.work @ np.array([unit.model for unit in units])
         return float(needed.sum()), float(done.sum()), float(done.max(axis=1, initial=0).sum() * done.shape[1])
-
-    def largest(self) -> list[Batch]:
-        """Return the batches that may take the most memory: one has the most tokens, one the most logits, ..."""
-        flat = self.work.reshape(-1, len(_FIELDS))
-        return [Batch(*flat[row].tolist()) for row in {int(row) for row in flat.argmax(axis=0)}]
 
 
 def sampled_rows(count: int) -> np.ndarray:
@@ -95,39 +92,14 @@ def sampled_lengths(dataset: TurnDataset, encoder: ConversationEncoder) -> tuple
     return TurnLengths(dataset, encoder, [lengths for lengths, _ in measured]), sum(count for _, count in measured)
 
 
-def plan_load(
-    dataset: TurnDataset,
-    lengths: TurnLengths,
-    *,
-    machine: Machine,
-    batching: Batching,
-    limit: int,
-    max_steps: int,
-    epochs: float,
-) -> LoadPlan:
-    """Deal the turns of the first epoch as a run does, and add up what each process computes.
+def plan_load(batches: TurnBatches) -> LoadPlan:
+    """Add up what each process computes in the first epoch, dealt as a run deals it; augmentation is left out.
 
     Args:
-        dataset: The turns, without augmentation.
-        lengths: Of its rows.
-        machine: Processes and batches.
-        batching: See `qvl.data.batching.plan_batches`.
-        limit: Longest turn.
-        max_steps: Optimiser steps of the whole run; -1 if `epochs` decides.
-        epochs: Passes over the data.
+        batches: Of any process, with the lengths of the turns.
     """
-    batches = TurnBatches(
-        dataset,
-        lengths,
-        machine=machine,
-        batching=batching,
-        limit=limit,
-        total_steps=max_steps if max_steps > 0 else None,
-        epochs=epochs,
-    )
-    plan = batches.plan(0)
-    tickets = dataset.plan(0)
-    turns = np.array([_turn(tickets.ticket(number), lengths) for number in range(len(tickets))]).reshape(-1, 4)
+    plan, tickets = batches.plan(0), batches.dataset.plan(0)
+    turns = np.array([_turn(tickets.ticket(number), batches.lengths) for number in range(len(tickets))]).reshape(-1, 4)
     return LoadPlan(
         turns=len(tickets),
         steps=batches.total_steps,
@@ -136,6 +108,7 @@ def plan_load(
         tokens=int(turns[:, 0].sum()),
         longest=int(turns[:, 0].max(initial=0)),
         work=_work(plan.turns, turns, per_token=4),
+        largest=_largest(turns, batches.batch_size, per_token=4),
     )
 
 
@@ -192,3 +165,18 @@ def _work(turns: np.ndarray, lengths: np.ndarray, *, per_token: int) -> np.ndarr
     labelled = count * (longest - shortest_prompt)  # ms-swift makes logits from the first labelled position on
     fields = [count * longest, count * longest**2, labelled, per_token * visual.sum(axis=2)]
     return np.stack([*fields, per_token**2 * squares.sum(axis=2)], axis=2).astype(np.float64)
+
+
+def _largest(turns: np.ndarray, batch_size: int, *, per_token: int) -> Batch:
+    """Return a batch of the longest turn, the shortest prompt and the most pictures; arguments as of `_work`."""
+    count = min(batch_size, len(turns))
+    longest, _, visual, squares = (int(column.max(initial=0)) for column in turns.T)
+    shortest_prompt = int((turns[:, 0] - turns[:, 1]).min()) if batch_size > 1 and len(turns) else 0
+    labelled = longest - shortest_prompt if batch_size > 1 else int(turns[:, 1].max(initial=0))
+    return Batch(
+        tokens=count * longest,
+        token_pairs=count * longest**2,
+        labelled=count * labelled,
+        patches=count * per_token * visual,
+        patch_pairs=count * per_token**2 * squares,
+    )

@@ -12,7 +12,7 @@ from qvl.training.encoding import ConversationEncoder
 from qvl.training.load_plan import EstimatingEncoder, plan_load, sampled_lengths, sampled_rows
 from qvl.training.model_plan import load_config, plan_model
 from qvl.training.run_plan import RunPlan, find_device
-from qvl.training.sampling import Machine
+from qvl.training.sampling import Machine, TurnBatches
 from qvl.training.template import load_encoder
 
 __all__ = ["make_plan"]
@@ -55,15 +55,16 @@ def make_plan(
         notes.append(f"lengths of {measured:,} of {rows:,} rows were measured, the others taken for alike")
     if config["augment_prob"] > 0:
         notes.append("lengths are those without augmentation")
-    load = plan_load(
+    batches = TurnBatches(
         train,
         lengths,
         machine=machine,
         batching=config["data"]["batching"],
         limit=int(config["global_max_length"]),
-        max_steps=int(training["max_steps"]),
+        total_steps=max(int(training["max_steps"]), 0) or None,
         epochs=float(training["num_train_epochs"]),
     )
+    load = plan_load(batches)
     if load.longest > config["global_max_length"]:
         notes.append(f"the longest turn has more tokens than global_max_length={config['global_max_length']}")
     return RunPlan(config, model, load, device), notes

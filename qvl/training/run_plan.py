@@ -110,22 +110,23 @@ class RunPlan:
         )
 
     def memory(self, *, checkpointing: bool, **changes: Any) -> Memory:
-        """Return the memory of the batch that takes the most.
+        """Return the memory of the largest batch of any epoch.
 
         Args:
             checkpointing: Whether activations are computed twice.
             **changes: Attributes of `Setting` that are to be others.
         """
         tuning, setting = self.model.tuning(checkpointing=checkpointing), replace(self.setting, **changes)
-        found = (
-            peak_memory(self.model.architecture, batch, tuning, self.model.weights, setting)
-            for batch in self.load.largest()
-        )
-        return max(found, key=lambda memory: memory.peak)
+        return peak_memory(self.model.architecture, self.load.largest, tuning, self.model.weights, setting)
 
     def spare(self, *, checkpointing: bool, **changes: Any) -> float:
         """Return bytes that stay free on a device; arguments as of `memory`."""
         return spare(self.memory(checkpointing=checkpointing, **changes), self.device.memory)
+
+    @property
+    def needs_checkpointing(self) -> bool:
+        """Whether activations have to be computed twice, because the largest batch does not fit when they are kept."""
+        return self.spare(checkpointing=False) < 0
 
     def hours(self, *, checkpointing: bool) -> float:
         """Return hours of computing; scoring, saving and waiting for data come on top."""

@@ -10,9 +10,11 @@ import pytest
 
 from qvl import train
 from qvl.errors import ConfigError, HealthError
-from qvl.training.load_plan import EstimatingEncoder, LoadPlan, sampled_lengths
+from qvl.planning import Batch
+from qvl.training.load_plan import EstimatingEncoder, LoadPlan, plan_load, sampled_lengths
 from qvl.training.model_plan import load_config, plan_model
 from qvl.training.run_plan import Device, RunPlan, find_device, zero_stage
+from qvl.training.sampling import Machine, TurnBatches
 
 pytestmark = pytest.mark.swift
 
@@ -22,7 +24,8 @@ ADAPTERS = {"2B": (8.7, 236), "4B": (16.5, 284), "8B": (21.8, 408), "32B": (67.1
 REAL_TOKENS = {
     "BBU device, brand Huawei, label is readable, cable loops are bound neatly, screw is not tightened. ": 67 / 3,
     "BBU设备/华为,显示完整,机柜空间充足;光纤/有保护措施,弯曲半径合理;螺丝、光纤插头/符合要求,连接正确": 36,
-    '{"object_1": {"bbox_2d": [123, 456, 789, 900], "desc": ""}, "object_2": {"poly": [12, 34, 560, 78, 900, 1000, 3, 44]}}': 80,
+    '{"object_1": {"bbox_2d": [123, 456, 789, 900], "desc": ""}, '
+    '"object_2": {"poly": [12, 34, 560, 78, 900, 1000, 3, 44]}}': 80,
 }
 """Texts and how many tokens Qwen's own tokenizer makes of them."""
 
@@ -66,7 +69,7 @@ def test_full_tuning_has_no_frozen_weights_and_stage_1_all_but_the_aligner():
 
 
 def test_a_tuner_that_a_run_would_refuse_is_refused():
-    with pytest.raises(HealthError, match="no module 'model.visual.mergr'"):
+    with pytest.raises(HealthError, match=r"no module 'model\.visual\.mergr'"):
         published("2B", modules_to_save=["model.visual.mergr"])
 
 
@@ -78,7 +81,7 @@ def test_a_folder_without_a_config_and_an_unknown_model_are_told(tmp_path, monke
         raise FileNotFoundError
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
-    with pytest.raises(ConfigError, match="name a folder that holds its config.json, or a published size"):
+    with pytest.raises(ConfigError, match=r"name a folder that holds its config\.json, or a published size"):
         load_config("someone/else")
 
 
@@ -102,7 +105,7 @@ def test_a_long_file_is_measured_at_even_distances(turns, encoder, monkeypatch):
 def load(turns: int, tokens: int) -> LoadPlan:
     """Four micro steps of two processes, all alike."""
     work = [turns * tokens, turns * tokens**2, turns * tokens // 2, turns * tokens, turns * tokens**2 // 4]
-    return LoadPlan(8, 8, 4, 1.0, 8 * tokens, tokens, np.tile(np.array(work, dtype=float), (4, 2, 1)))
+    return LoadPlan(8, 8, 4, 1.0, 8 * tokens, tokens, np.tile(np.array(work, dtype=float), (4, 2, 1)), Batch(*work))
 
 
 def run_plan(size: str, *, zero: int = 0, gradient_checkpointing: bool = True, gigabytes: float = 80.0) -> RunPlan:
@@ -116,6 +119,22 @@ def run_plan(size: str, *, zero: int = 0, gradient_checkpointing: bool = True, g
     return RunPlan(config, published(size), load(1, 2500), Device("A100", 8, gigabytes * 1e9, 312.0, 0.4))
 
 
+def test_what_a_run_computes_is_that_of_its_batches(turns, encoder):
+    lengths, _ = sampled_lengths(turns, encoder)
+    machine = Machine(batch_size=2, accumulation=2, world_size=2)
+    batches = TurnBatches(turns, lengths, machine=machine, batching="random", limit=10_000, epochs=3)
+    plan = plan_load(batches)
+    assert (plan.turns, plan.steps_per_epoch, plan.steps) == (5, 1, 3)
+    assert plan.work.shape == (2, 2, 5)
+    dealt = batches.plan(0).turns[0, 0]
+    long = [lengths.unchanged(turns.plan(0).ticket(turn)) for turn in dealt if turn >= 0]
+    assert plan.work[0, 0, 0] == len(long) * max(long)
+    assert plan.work[0, 0, 1] == len(long) * max(long) ** 2
+    most = [plan.largest.tokens, plan.largest.token_pairs, plan.largest.labelled, plan.largest.patches]
+    assert (plan.work.max(axis=(0, 1))[:4] <= most).all()
+    assert plan.largest.tokens == 2 * plan.longest
+
+
 def test_the_advice_is_what_has_to_be_changed():
     assert "training.gradient_checkpointing=false fits too" in run_plan("4B").advice
     assert run_plan("4B", gradient_checkpointing=False).advice == "fits as it stands"
@@ -123,6 +142,8 @@ def test_the_advice_is_what_has_to_be_changed():
         "does not fit; training.gradient_checkpointing=true makes it fit"
     )
     assert "deepspeed=zero3" in run_plan("32B", gigabytes=40).advice
+    assert not run_plan("4B").needs_checkpointing
+    assert run_plan("32B").needs_checkpointing
     assert "take more devices or a smaller model" in run_plan("32B", zero=3, gigabytes=4).advice
 
 
