@@ -43,6 +43,8 @@ def main(cfg: Any) -> float | None:
     if cfg.show_prompt is not None:
         raise ConfigError("show_prompt: shows one configuration and trains nothing; give every key one value")
     grow_segments()  # before anything uses a GPU
+    if cfg.plan.show:
+        raise ConfigError("plan.show: plans one configuration and trains nothing; give every key one value")
     folder = Path(HydraConfig.get().runtime.output_dir)
     rank = rank_from_environment()
     configure_logging("INFO", rank.rank)
@@ -98,6 +100,43 @@ def show_prompt(cfg: Any) -> bool:
         view = view_turn(turn, encoder)
         Console().print(render_view(view, limit=cfg.global_max_length), soft_wrap=True)
     return True
+
+
+def show_plan(cfg: Any) -> bool:
+    """Print what a run would take, if the configuration asks for that.
+
+    Of the model only the config, the tokenizer and the picture processor are loaded, nothing is trained and nothing is
+    left behind but data that `data.prepare` makes.
+
+    Args:
+        cfg: Composed and checked configuration, see `qvl.schema.TrainConfig`.
+
+    Returns:
+        Whether it did.
+
+    Raises:
+        QvlError: The model, the tuner or the data cannot be used.
+    """
+    if not cfg.plan.show:
+        return False
+    from qvl.models import SHIPPED
+    from qvl.runtime import configure_logging, rank_from_environment
+    from qvl.training import make_plan, render_plan
+
+    rank = rank_from_environment()
+    if rank.is_main:
+        configure_logging("WARNING", rank.rank)
+        data = OpenedData(cfg)
+        config: Any = OmegaConf.to_container(cfg, resolve=True)
+        with TemporaryDirectory() as folder:
+            path, shipped = data.model_path(Path(folder)), str(SHIPPED)
+            plan, notes = make_plan(config, data.train(), path=path, shipped=shipped, form=data.context.form)
+        Console().print(render_plan(plan, notes=notes))
+    return True
+
+
+def _instead(cfg: Any) -> bool:
+    return show_plan(cfg) or show_prompt(cfg)
 
 
 def _turn(train: Any, number: int) -> Any:
@@ -190,7 +229,7 @@ def _optimized(name: str | None, result: Any) -> float | None:
 
 def cli() -> None:
     """Run the verb from the command line."""
-    run(main, config_name="train", instead=show_prompt)
+    run(main, config_name="train", instead=_instead)
 
 
 if __name__ == "__main__":

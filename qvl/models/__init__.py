@@ -6,7 +6,7 @@ from qvl.models.merge import DTYPES, MergeReport, find_base, merge_adapter, merg
 from qvl.models.package import copy_weights, finish, staged, write_processor
 from qvl.models.plain import PlainPrompt, plain_prompt, resize_difference
 from qvl.models.probes import probe_messages
-from qvl.models.resolve import find_resume, names_own, resolve_model
+from qvl.models.resolve import SHIPPED, find_resume, names_own, resolve_model
 from qvl.models.select import LAST, ChosenCheckpoint, choose_checkpoint
 from qvl.models.start import Start, find_start
 from qvl.models.tiny import create_tiny_checkpoint
@@ -14,6 +14,7 @@ from qvl.models.tiny import create_tiny_checkpoint
 __all__ = [
     "DTYPES",
     "LAST",
+    "SHIPPED",
     "SYSTEM_FILE",
     "USER_FILE",
     "ChosenCheckpoint",

@@ -12,9 +12,11 @@ from qvl.models.tiny import create_tiny_checkpoint
 from qvl.runtime.checkpoint import list_checkpoints, newest_good, resolve_resume, step_of, verify
 from qvl.runtime.files import locked
 
-__all__ = ["find_resume", "names_own", "resolve_model"]
+__all__ = ["SHIPPED", "find_resume", "names_own", "resolve_model"]
 
-_SHIPPED = Path(__file__).parent / "tiny_checkpoint"
+SHIPPED = Path(__file__).parent / "tiny_checkpoint"
+"""Folder of the trained model in the package."""
+
 _OWN_CODE = "a checkpoint may not bring code of its own"
 
 _log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ def resolve_model(path: str, *, run_folder: Path, prompts: Sequence[str], seed: 
         ConfigError: The name after `qvl://` is unknown, or the folder holds code.
     """
     if path == "qvl://tiny":
-        return str(_SHIPPED)
+        return str(SHIPPED)
     if path == "qvl://tiny-random":
         return str(_new_weights(run_folder / "random_init", prompts, seed))
     if path.startswith("qvl://"):

@@ -17,6 +17,7 @@ __all__ = [
     "HealthConfig",
     "ModelConfig",
     "PathsConfig",
+    "PlanConfig",
     "ResizeConfig",
     "SplitConfig",
     "TinyConfig",
@@ -157,6 +158,17 @@ class PathsConfig:
 
 
 @dataclass
+class PlanConfig:
+    """Node `plan` of `conf/train.yaml`: the machine that debug=plan reckons with."""
+
+    show: bool = MISSING
+    processes: int | None = None
+    device_gb: float | None = None
+    tflops: float | None = None
+    mfu: float = MISSING
+
+
+@dataclass
 class TrainConfig:
     """Everything that `conf/train.yaml` and the groups may hold; an unknown key fails before anything is built."""
 
@@ -177,6 +189,7 @@ class TrainConfig:
     global_max_length: int = MISSING
     optimized_metric: str | None = None
     show_prompt: int | None = None
+    plan: PlanConfig = field(default_factory=PlanConfig)
     trusted_targets: list[str] = field(default_factory=list)
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "check_carried",
     "check_sources",
     "check_trainable",
+    "component",
     "cut_frozen_tower",
     "expected_trainable",
     "reach_all_weights",
@@ -46,7 +47,7 @@ def expected_trainable(model: nn.Module, tuner: Mapping[str, Any]) -> set[str]:
     """
     parameters = [name for name, _ in model.named_parameters()]
     if tuner["tuner_type"] == "full":
-        return {name for name in parameters if not tuner[f"freeze_{_component(name)}"]}
+        return {name for name in parameters if not tuner[f"freeze_{component(name)}"]}
     saved = _strings(tuner, "modules_to_save")
     _check_modules(saved, (name for name, _ in model.named_modules()), "modules_to_save")
     names = {
@@ -175,7 +176,8 @@ def patch_embedding(model: nn.Module) -> tuple[str, nn.Module]:
     return found[0]
 
 
-def _component(name: str) -> str:
+def component(name: str) -> str:
+    """Return the part of the model that a weight belongs to: llm, vit or aligner."""
     if name.startswith(_ALIGNER):
         return "aligner"
     return "vit" if name.startswith(_VIT) else "llm"
@@ -190,7 +192,7 @@ def _adapted_linears(model: nn.Module, tuner: Mapping[str, Any]) -> list[str]:
     if targets != ["all-linear"]:
         _check_modules(targets, linears, "target_modules")
         linears = [name for name in linears if any(name == t or name.endswith(f".{t}") for t in targets)]
-    return [name for name in linears if not tuner[f"freeze_{_component(f'{name}.weight')}"]]
+    return [name for name in linears if not tuner[f"freeze_{component(f'{name}.weight')}"]]
 
 
 def _check_modules(wanted: list[str], known: Iterable[str], key: str) -> None:

@@ -56,7 +56,7 @@ TYPED = {
     # groups
     "model=tinny": "there is no model=tinny; did you mean tiny? (model: qwen3_vl_2b,",
     "recipe=stage2_lra": "there is no recipe=stage2_lra; did you mean stage2_lora?",
-    "debug=qqq": "there is no debug=qqq (debug: fast, overfit, profile, show_prompt)",
+    "debug=qqq": "there is no debug=qqq (debug: fast, overfit, plan, profile, show_prompt)",
     "recipe=stage1_aligner +recipe=stage2_lora": "recipe is given 2 times (recipe=stage1_aligner, +recipe=stage2_lora)",
     "debug=fast debug=overfit": "debug is given 2 times",
     "+model=tiny": "model is chosen more than once",

@@ -97,4 +97,4 @@ def test_a_turn_that_is_not_there_is_told(typed, capsys):
 
 def test_a_sweep_has_nothing_to_show():
     with pytest.raises(ConfigError, match="show_prompt: shows one configuration"):
-        train.main(SimpleNamespace(show_prompt=0))
+        train.main(SimpleNamespace(show_prompt=0, plan=SimpleNamespace(show=False)))
