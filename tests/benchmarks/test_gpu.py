@@ -146,6 +146,16 @@ def test_all_scripts_run_in_time_and_what_was_not_measured_is_named(script, monk
     assert "- slow: ended after 1 s" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("words", "cause"), [([], "no GPU"), (["--only", "step_gird"], "there is no step_gird")])
+def test_nothing_starts_where_it_cannot_be_measured(script, monkeypatch, capsys, words, cause):
+    run_all = script("run_all")
+    monkeypatch.setattr(run_all, "has_gpu", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["run_all", *words])
+    with pytest.raises(SystemExit):
+        run_all.main()
+    assert cause in capsys.readouterr().err
+
+
 def test_wheels_are_those_that_the_machine_lacks_and_their_size_is_checked(script, monkeypatch, tmp_path, capsys):
     wheels = script("wheels")
     monkeypatch.setattr(wheels, "imported_modules", lambda: ["numpy", "yaml", "defusedxml", "qvl"])

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from real_shapes import finish, parse
+from real_shapes import finish, keep, parse
 
 WAYS = {"forked": "on", "fresh": "off"}
 FIRST = "train/loss"
@@ -34,6 +34,7 @@ def main() -> None:
                 missing.append(f"{way}: no time was left")
                 continue
             rows += sweep(Path(name, way), way, device=chosen.device, jobs=chosen.jobs)
+            keep("fork_server", rows, chosen)
     finish("fork_server", rows, chosen, missing=missing)
 
 

@@ -12,7 +12,19 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from real_shapes import Tuned, build_model, finish, free_memory, make_batch, mode, parse, planned, train_step, tune
+from real_shapes import (
+    Tuned,
+    build_model,
+    finish,
+    free_memory,
+    keep,
+    make_batch,
+    mode,
+    parse,
+    planned,
+    train_step,
+    tune,
+)
 
 CELLS = [(4, False), (1, False), (4, True), (1, True)]  # (turns, checkpointing)
 
@@ -23,12 +35,16 @@ def main() -> None:
     missing: list[str] = []
     for size in chosen.sizes:
         for stage in (2, 1):
+            if time.monotonic() > chosen.until:
+                missing.append(f"{size} stage {stage}")
+                continue
             tuned = tune(build_model(size, chosen.device), stage)
             for cell in CELLS:
                 if time.monotonic() > chosen.until:
                     missing.append(f"{size} stage {stage} {cell}")
                     continue
                 rows.append(measure(size, tuned, cell, chosen.device))
+                keep("memory", rows, chosen)
             del tuned
             free_memory()
     if chosen.device == "cpu":
@@ -78,7 +94,7 @@ def plan_of(size: str, tuned: Tuned, turns: int, *, checkpointing: bool, device:
         trained=tuned.trained,
         matrices=sum(value.numel() for value in values if value.requires_grad and value.dim() > 1),
     )
-    setting = Setting(
+    setting = Setting(  # without padding there is no mask, and sdpa runs flash attention
         adapter_inputs=sum(layer.in_features for layer in adapted),
         dropout=tuned.tuner.get("lora_dropout") or 0.0,
         gpu=device == "cuda",

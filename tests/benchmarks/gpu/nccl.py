@@ -23,7 +23,7 @@ def main() -> None:
     import torch
 
     chosen = parse(__doc__)
-    size = chosen.sizes[0]
+    size = chosen.sizes[-1]
     gpus = torch.cuda.device_count()
     if chosen.device == "cuda" and gpus < PROCESSES:
         finish("nccl", [], chosen, missing=[f"all of it: it needs {PROCESSES} GPUs, here are {gpus}"])

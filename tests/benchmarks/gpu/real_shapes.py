@@ -72,14 +72,14 @@ def parse(description: str | None, **options: Any) -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    parser.add_argument("--size", default="all", choices=["all", *SHAPES], help="all: 2b and 4b")
+    parser.add_argument("--size", default="all", choices=["all", *SHAPES], help="all: 4b and 2b")
     parser.add_argument("--seconds", type=float, default=230.0, help="cells that would begin later are left out")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the JSON")
     for name, default in options.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     chosen = parser.parse_args()
     chosen.until = time.monotonic() + chosen.seconds
-    chosen.sizes = ["2b", "4b"] if chosen.size == "all" else [chosen.size]
+    chosen.sizes = ["4b", "2b"] if chosen.size == "all" else [chosen.size]
     return chosen
 
 
@@ -336,10 +336,15 @@ def finish(name: str, rows: Sequence[Mapping[str, object]], chosen: argparse.Nam
     sys.stdout.write(f"\n## {name}\n\n" + "\n".join(lines) + "\n")
     for key, value in more.items():
         sys.stdout.write(f"{key}: {_cell(value)}\n")
+    sys.stdout.write(f"written to {keep(name, rows, chosen, **more)}\n")
+
+
+def keep(name: str, rows: Sequence[Mapping[str, object]], chosen: argparse.Namespace, **more: object) -> Path:
+    """Write rows as JSON and return the path; a script that is ended early has left what it had."""
     chosen.out.mkdir(parents=True, exist_ok=True)
-    path = chosen.out / f"{name}.json"
+    path: Path = chosen.out / f"{name}.json"
     path.write_text(json.dumps({**facts(), **more, "rows": rows}, indent=1) + "\n")
-    sys.stdout.write(f"written to {path}\n")
+    return path
 
 
 def _cell(value: object) -> str:

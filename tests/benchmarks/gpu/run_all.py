@@ -39,12 +39,12 @@ class Part:
 
 
 PARTS = (
-    Part("step_grid", ("step_grid.py",), 175),
-    Part("whole_loop_even", ("whole_loop.py", "--rows", "even"), 190),
-    Part("whole_loop_ragged", ("whole_loop.py", "--rows", "ragged"), 130),
-    Part("memory", ("memory.py",), 80),
-    Part("fork_server", ("fork_server.py",), 95),
-    Part("nccl", ("nccl.py",), 40),
+    Part("step_grid", ("step_grid.py",), 165),
+    Part("whole_loop_even", ("whole_loop.py", "--rows", "even"), 220),
+    Part("whole_loop_ragged", ("whole_loop.py", "--rows", "ragged"), 150),
+    Part("memory", ("memory.py",), 60),
+    Part("fork_server", ("fork_server.py",), 90),
+    Part("nccl", ("nccl.py",), 30),
 )
 
 
@@ -58,8 +58,17 @@ def main() -> int:
     wanted = chosen.only.split(",") if chosen.only else [part.name for part in PARTS]
     if unknown := set(wanted) - {part.name for part in PARTS}:
         parser.error(f"--only: there is no {sorted(unknown)[0]}, only {', '.join(part.name for part in PARTS)}")
+    if chosen.device == "cuda" and not has_gpu():
+        parser.error("torch can use no GPU here; --device cpu --size tiny shows whether the scripts work")
     common = ("--device", chosen.device, "--size", chosen.size, "--out", str(chosen.out))
     return run([part for part in PARTS if part.name in wanted], common, chosen.out)
+
+
+def has_gpu() -> bool:
+    """Whether torch can use a GPU."""
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def run(parts: list[Part], common: tuple[str, ...], out: Path) -> int:

@@ -18,6 +18,7 @@ from real_shapes import (
     build_model,
     finish,
     free_memory,
+    keep,
     make_batch,
     matmul_ceiling,
     mode,
@@ -44,18 +45,23 @@ TINY_CELLS = [(1, False, True), (2, True, True), (2, True, False)]
 
 def main() -> None:
     chosen = parse(__doc__)
-    warm_up, count = (3, 10) if chosen.device == "cuda" else (1, 2)
+    warm_up, count = (3, 8) if chosen.device == "cuda" else (1, 2)
     ceiling = matmul_ceiling(chosen.device)
     rows: list[dict[str, object]] = []
     missing: list[str] = []
     for size in chosen.sizes:
+        cells = TINY_CELLS if size == "tiny" else CELLS
         for stage in (2, 1):
+            if time.monotonic() > chosen.until:
+                missing += [f"{size} stage {stage} {cell}" for cell in cells]
+                continue
             tuned = tune(build_model(size, chosen.device), stage)
-            for cell in TINY_CELLS if size == "tiny" else CELLS:
+            for cell in cells:
                 if time.monotonic() > chosen.until:
                     missing.append(f"{size} stage {stage} {cell}")
                     continue
                 rows.append(measure(size, tuned, cell, chosen.device, ceiling=ceiling, warm_up=warm_up, count=count))
+                keep("step_grid", rows, chosen)
             del tuned
             free_memory()
     finish("step_grid", rows, chosen, ceiling_tflops=ceiling / 1e12, missing=missing, verdict=verdict(rows))

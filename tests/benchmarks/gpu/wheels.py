@@ -25,11 +25,11 @@ PRESENT = """
     click cloudpickle colorama contourpy cuda-bindings cuda-core cuda-pathfinder cuda-toolkit cycler cython einops
     execnet filelock fonttools frozenlist fsspec grpcio h11 hf-xet httpcore httpx huggingface-hub hypothesis idna
     iniconfig jinja2 joblib kiwisolver lxml markdown markdown-it-py markupsafe matplotlib mdurl mpmath msgpack
-    multidict networkx ninja nvidia-ml-py numba numpy opencv-python-headless packaging pandas peft pillow pip pluggy propcache
-    protobuf psutil pyarrow pybind11 pygments pyparsing pytest pytest-xdist python-dateutil pyyaml regex requests rich
-    safetensors scikit-image scikit-learn scipy sentencepiece setuptools shellingham simplejson six sortedcontainers
-    sympy tensorboard tensorboard-data-server threadpoolctl tiktoken tokenizers torch torchvision tqdm transformers
-    triton typer typing-extensions typing-inspect urllib3 werkzeug wheel wrapt xxhash yarl zipp
+    multidict networkx ninja nvidia-ml-py numba numpy opencv-python-headless packaging pandas peft pillow pip pluggy
+    propcache protobuf psutil pyarrow pybind11 pygments pyparsing pytest pytest-xdist python-dateutil pyyaml regex
+    requests rich safetensors scikit-image scikit-learn scipy sentencepiece setuptools shellingham simplejson six
+    sortedcontainers sympy tensorboard tensorboard-data-server threadpoolctl tiktoken tokenizers torch torchvision
+    tqdm transformers triton typer typing-extensions typing-inspect urllib3 werkzeug wheel wrapt xxhash yarl zipp
 """
 
 

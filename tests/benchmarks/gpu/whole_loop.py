@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from loop_data import ROWS, write_all
-from real_shapes import finish, model_config, parse
+from real_shapes import finish, keep, model_config, parse
 
 HERE = Path(__file__).parent
 _EQUAL = ("gradient_checkpointing", "vit_gradient_checkpointing", "dataloader_num_workers", "weight_decay")
@@ -74,7 +74,7 @@ def main(start: Callable[[Path, Sequence[str], Mapping[str, str]], None] | None 
     tiny = chosen.size == "tiny"
     size = "2b" if chosen.size == "all" else chosen.size
     with tempfile.TemporaryDirectory() as name:
-        task = Task(Path(name), size, 2 if tiny else 4, 2 if tiny else 40, chosen.rows, chosen.device)
+        task = Task(Path(name), size, 2 if tiny else 4, 2 if tiny else 24, chosen.rows, chosen.device)
         count = 2 * task.turns if tiny else 512
         write_all(task.folder, count, ragged=task.rows == "ragged", most=4 if tiny else 80)
         write_model(task)
@@ -86,6 +86,7 @@ def main(start: Callable[[Path, Sequence[str], Mapping[str, str]], None] | None 
                 missing.append(f"{arm}, round {number // len(arms) + 1}")
                 continue
             rows.append(measure(task, arm, task.folder / f"run_{number}", start or start_process))
+            keep(f"whole_loop_{task.rows}", rows, chosen)
     finish(f"whole_loop_{task.rows}", rows, chosen, missing=missing, **verdicts(rows))
 
 
