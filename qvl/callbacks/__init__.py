@@ -14,34 +14,43 @@ if TYPE_CHECKING:
     from qvl.callbacks.profiler import TorchProfiler
     from qvl.callbacks.progress import ProgressBar, ProgressFile
     from qvl.callbacks.ranks import RanksAgree
+    from qvl.callbacks.telemetry import FIGURES, MicroBatch, Telemetry, device_peak
 
 __all__ = [
+    "FIGURES",
     "AnswerSteps",
     "CallAtBegin",
     "EpochAccount",
     "EpochToDataset",
     "EvaluationCut",
+    "MicroBatch",
     "Preemption",
     "ProgressBar",
     "ProgressFile",
     "RanksAgree",
     "RowCount",
+    "Telemetry",
     "TorchProfiler",
+    "device_peak",
     "show_pictures",
 ]
 
 _HOMES = {
+    "FIGURES": "telemetry",
     "AnswerSteps": "answers",
     "CallAtBegin": "begin",
     "EpochAccount": "account",
     "EpochToDataset": "epoch",
     "EvaluationCut": "preemption",
+    "MicroBatch": "telemetry",
     "Preemption": "preemption",
     "ProgressBar": "progress",
     "ProgressFile": "progress",
     "RanksAgree": "ranks",
     "RowCount": "account",
+    "Telemetry": "telemetry",
     "TorchProfiler": "profiler",
+    "device_peak": "telemetry",
     "show_pictures": "answers",
 }
 

@@ -12,6 +12,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from qvl.callbacks.telemetry import FIGURES
 from qvl.runtime.files import write_bytes
 
 __all__ = ["ProgressBar", "ProgressFile"]
@@ -77,13 +78,15 @@ class ProgressFile(TrainerCallback):
     """Keeps `progress.json` in the run folder: about once a second, evaluations included, and at the end.
 
     `step`, `max_steps`, `loss` (the newest that was logged), `steps_per_second` since this start, `eta_seconds`, and
-    `gpu_memory_gb`, the most that the first process has held on its device in 10^9 bytes. What is not known is null.
+    `gpu_memory_gb`, the most that the first process has held on its device in 10^9 bytes; then the newest figures that
+    the telemetry logged, over all processes, see `qvl.callbacks.FIGURES`. What is not known is null.
     A reader, such as the launcher or the report, sees a whole file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._loss: float | None = None
+        self._figures: dict[str, float | None] = dict.fromkeys(FIGURES)
         self._start = (0.0, 0)
         self._written = 0.0
 
@@ -117,9 +120,10 @@ class ProgressFile(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: object,
     ) -> None:
-        """Remember the newest loss."""
+        """Remember the newest loss and figures."""
         if logs and math.isfinite(loss := float(logs.get("loss", math.nan))):
             self._loss = loss
+            self._figures = {name: logs.get(name) for name in FIGURES}
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -141,5 +145,6 @@ class ProgressFile(TrainerCallback):
             "steps_per_second": rate,
             "eta_seconds": (state.max_steps - state.global_step) / rate if rate else None,
             "gpu_memory_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_initialized() else None,
+            **self._figures,
         }
         write_bytes(self.path, (json.dumps(values) + "\n").encode(), sync=False)

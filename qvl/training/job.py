@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -105,6 +105,7 @@ class TrainingResult:
         checkpoint: The last checkpoint, or None if nothing was saved.
         best_checkpoint: The best one by the chosen metric, or None.
         global_step: Steps taken.
+        speed: How fast it went since it was started last, see `qvl.callbacks.FIGURES`.
     """
 
     before: Mapping[str, float]
@@ -112,3 +113,4 @@ class TrainingResult:
     checkpoint: str | None
     best_checkpoint: str | None
     global_step: int
+    speed: Mapping[str, float] = field(default_factory=dict)

@@ -241,11 +241,12 @@ class QvlSft(_Upstream):
         """Score, train, score."""
         from swift.trainers.patcher import PrinterCallbackNew
 
-        from qvl.callbacks import Preemption, ProgressBar
+        from qvl.callbacks import Preemption, ProgressBar, Telemetry, device_peak
 
         trainer.remove_callback(PrinterCallbackNew)  # it fails when a model is scored before training
         with Preemption() as preemption, closing(ProgressBar()) as bar:
             trainer.preemption = preemption
+            trainer.telemetry = Telemetry(peak=device_peak(_device_name(), bf16=self.args.bf16))
             self._add_callbacks(trainer, bar)
             super().train(trainer)
             trainer.save_last()
@@ -258,6 +259,7 @@ class QvlSft(_Upstream):
             checkpoint=str(checkpoints[-1]) if checkpoints else None,
             best_checkpoint=trainer.state.best_model_checkpoint,
             global_step=trainer.state.global_step,
+            speed=trainer.telemetry.report_all(),
         )
 
     def _add_callbacks(self, trainer: Any, bar: ProgressBar) -> None:
@@ -276,6 +278,7 @@ class QvlSft(_Upstream):
         every = 0 if _shards_weights(self.job) else self.job.config["health"]["ranks_every_n"]
         for callback in (
             *ours,
+            trainer.telemetry,
             RanksAgree(every=every),
             ProgressFile(run / "progress.json"),
             *self.job.callbacks,

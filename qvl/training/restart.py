@@ -42,11 +42,12 @@ def earlier_result(run: Path, config: str) -> TrainingResult | None:
     if not finished:
         return None
     values = json.loads(path.read_text(encoding="utf-8"))
+    values.setdefault("speed", {})  # runs of earlier versions have none
     return TrainingResult(**{item.name: values.get(item.name) for item in fields(TrainingResult)})
 
 
 def write_result(run: Path, result: TrainingResult) -> None:
-    """Write `metrics.json`: the scores, the number of steps, and where the checkpoints lie."""
+    """Write `metrics.json`: the scores, the number of steps, the speed, and where the checkpoints lie."""
     write_text(run / RESULT_NAME, json.dumps(asdict(result), indent=2) + "\n")
 
 

@@ -124,6 +124,8 @@ def show_result(folder: Path, result: TrainingResult, *, console: Console) -> No
         if name == "loss" or any(value is not None for value in values):  # chat has no answers to score
             table.add_row(label_of(name), *("-" if value is None else f"{value:.3f}" for value in values))
     console.print(table)
+    if result.speed:
+        console.print(f"speed        {_told_speed(result.speed)}", soft_wrap=True)
     console.print(f"run folder   {folder}", soft_wrap=True)
     checkpoint = result.best_checkpoint or result.checkpoint
     console.print(f"checkpoint   {checkpoint or 'none was saved'}", soft_wrap=True)
@@ -133,3 +135,16 @@ def show_result(folder: Path, result: TrainingResult, *, console: Console) -> No
     if predictions.exists():
         console.print(f"look at it   python -m qvl.visualize predictions={predictions}", soft_wrap=True)
         console.print(f"how sure     python -m qvl.evaluate predictions={predictions}", soft_wrap=True)
+
+
+def _told_speed(speed: Mapping[str, float]) -> str:
+    """Return the figures of a run in one line; those that are not known are left out."""
+    forms = {
+        "samples_per_second": "{:.3g} samples/s",
+        "tokens_per_second": "{:,.0f} tokens/s",
+        "useful_share": "{:.1%} of what is computed is useful",
+        "data_wait_share": "{:.1%} waits for data",
+        "mfu": "MFU {:.1%}",
+        "peak_memory_gb": "{:.1f} GB at most",
+    }
+    return ", ".join(form.format(speed[name]) for name, form in forms.items() if name in speed)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from qvl.callbacks import EpochAccount, Preemption
+    from qvl.callbacks import EpochAccount, Preemption, Telemetry
 
 __all__ = ["SealedTrainer"]
 
@@ -48,6 +48,9 @@ class SealedTrainer(WeightsTrainer):
     preemption: Preemption
     """Says when to leave, set before training."""
 
+    telemetry: Telemetry
+    """Adds speed and waste to the log, set before training."""
+
     contract: Contract | None = None
     """What the model is trained to be asked; written into every checkpoint."""
 
@@ -57,14 +60,13 @@ class SealedTrainer(WeightsTrainer):
     def get_train_dataloader(self, skip_batches: int = 0) -> object:
         """Return the batches of an epoch, every turn once over all processes."""
         from accelerate.data_loader import SkipBatchSampler
-        from swift.dataloader import DataLoaderShard
         from swift.utils import seed_worker
 
         batches: Any = self.batches
         if skip_batches:
             batches = SkipBatchSampler(batches, skip_batches=skip_batches)
         workers, rank = self.args.dataloader_num_workers, self.args.process_index
-        return DataLoaderShard(
+        return _timed_loader(self.telemetry)(
             self.train_dataset,
             device=self.accelerator.device,
             batch_sampler=batches,
@@ -90,12 +92,18 @@ class SealedTrainer(WeightsTrainer):
         Raises:
             HealthError: The loss is not finite; the weights are as before this optimiser step.
         """
-        self.num_rows += int(inputs.pop("num_rows").sum())
+        counts = inputs.pop("counts")
+        self.num_rows += counts.rows
+        self.telemetry.count(counts)
         loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
         if not bool(loss.isfinite().all()):
             step = self.state.global_step
             raise HealthError(f"the loss is {loss.item()} after step {step}; stopped before the weights were changed")
         return loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log, in training with the figures of the steps since the last time."""
+        super().log({**logs, **self.telemetry.report()} if "loss" in logs else logs, *args, **kwargs)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         """Train an epoch; upstream would train at least one step more than there are, after a resume at the last."""
@@ -196,11 +204,26 @@ class SealedTrainer(WeightsTrainer):
 
 
 def _collate_counted(collate: Callable[..., dict[str, Any]], samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Collate samples and carry along how many rows each of them is."""
-    import torch
+    """Collate samples and carry along what they are to be counted as; it stays on the CPU."""
+    from qvl.callbacks import MicroBatch
 
-    counts = torch.tensor([sample.pop("num_rows") for sample in samples])
-    return {**collate(samples), "num_rows": counts}
+    rows = [sample.pop("num_rows") for sample in samples]
+    batch = collate(samples)
+    return {**batch, "counts": MicroBatch.of(samples, rows, width=batch["input_ids"].shape[1])}
+
+
+def _timed_loader(telemetry: Telemetry) -> type:
+    """Return upstream's loader, which moves batches to a device, with the time until they are there counted."""
+    from swift.dataloader import DataLoaderShard
+    from swift.utils import to_device
+    from torch.utils.data import DataLoader
+
+    class TimedLoader(DataLoaderShard):
+        def __iter__(self) -> Iterator[object]:
+            for batch in telemetry.timed(DataLoader.__iter__(self)):  # a copy would wait for the device as well
+                yield to_device(batch, self.device)
+
+    return TimedLoader
 
 
 def _barrier() -> None:

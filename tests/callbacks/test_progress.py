@@ -7,7 +7,7 @@ import json
 import pytest
 from transformers import TrainerControl, TrainerState
 
-from qvl.callbacks import ProgressFile, progress
+from qvl.callbacks import FIGURES, ProgressFile, progress
 
 
 class Clock:
@@ -41,11 +41,12 @@ def test_the_file_follows_the_run_about_once_a_second(tmp_path, clock):
         "steps_per_second": None,
         "eta_seconds": None,
         "gpu_memory_gb": None,
+        **dict.fromkeys(FIGURES),
     }
     clock.now += 0.5
     callback.on_step_end(None, state(5), control)
     assert json.loads(path.read_text())["step"] == 4
-    callback.on_log(None, state(5), control, logs={"loss": 2.5})
+    callback.on_log(None, state(5), control, logs={"loss": 2.5, "useful_share": 0.75})
     callback.on_log(None, state(5), control, logs={"loss": float("nan")})
     clock.now += 1.5
     callback.on_step_end(None, state(8), control)
@@ -55,6 +56,7 @@ def test_the_file_follows_the_run_about_once_a_second(tmp_path, clock):
         "loss": 2.5,
         "steps_per_second": 2.0,
         "eta_seconds": 6.0,
+        "useful_share": 0.75,
     }
     callback.on_step_end(None, state(9), TrainerControl(should_save=True))
     assert json.loads(path.read_text())["step"] == 9

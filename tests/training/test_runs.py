@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
+from qvl.sweep.events import read_events
+from qvl.sweep.reading import Reader
+
 pytestmark = [pytest.mark.slow, pytest.mark.swift]
 
 
@@ -77,11 +80,25 @@ def test_a_run_ends_with_a_table_and_leaves_what_is_needed_to_repeat_it(whole_ru
     assert list((out / "tensorboard").glob("events*"))
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["after"]["loss"] < metrics["before"]["loss"]
+    assert_speed_is_told(out, metrics["speed"], output)
     assert len((out / "predictions_after.jsonl").read_text().splitlines()) == 4
     dump = (out / "conversation.txt").read_text()
     assert "masked, labels -100" in dump
     assert "trained on" in dump
     assert "<|image_pad|> x 48" in dump
+
+
+def assert_speed_is_told(out: Path, speed: dict[str, float], output: str) -> None:
+    names = {"samples_per_second", "tokens_per_second", "useful_share", "data_wait_share"}  # no more on a CPU
+    assert speed.keys() == names
+    assert 0.4 < speed["useful_share"] <= 1
+    assert 0 < speed["data_wait_share"] < 1
+    assert f"{speed['samples_per_second']:.3g} samples/s" in output
+    progress = json.loads((out / "progress.json").read_text())
+    assert {name for name in (*names, "mfu") if progress[name] is not None} == names
+    events = read_events(sorted((out / "tensorboard").glob("events*")), Reader(), growing=False)[0]
+    assert [point.step for point in events["train/useful_share"].points] == [1, 2, 3, 4]
+    assert {f"train/{name}" for name in names} < events.keys()
 
 
 def test_a_resumed_run_inside_epoch_2_is_bit_identical(run, whole_run, tmp_path, demo_folder, tiny_folder):
