@@ -70,7 +70,9 @@ def _model_values(job: TrainingJob) -> dict[str, object]:
 
 def _tuner_values(job: TrainingJob) -> dict[str, object]:
     if job.tuner["tuner_type"] != "full":
-        return dict(job.tuner)
+        # DeepSpeed wants weights of one type; it trains float32 copies of them all the same
+        one_type = {"lora_dtype": job.model["torch_dtype"]} if job.config["deepspeed"]["config"] else {}
+        return {**job.tuner, **one_type}
     return {key: value for key, value in job.tuner.items() if key not in _LORA_KEYS}
 
 
