@@ -12,6 +12,7 @@ from typing import Any
 from qvl.data import Contract, model_digest
 from qvl.errors import CheckpointError, ConfigError
 from qvl.models.resolve import resolve_model
+from qvl.runtime import hub_layout
 
 __all__ = ["DTYPES", "MergeReport", "find_base", "merge_adapter"]
 
@@ -109,8 +110,9 @@ def merge_adapter(
     _untie(merged)
     target = _dtype_of(base) if dtype == "auto" else dtype
     merged.generation_config = kept
-    with _quiet():
+    with _quiet(), hub_layout(merged):
         _in_type(merged, getattr(torch, target)).save_pretrained(out)
+    with _quiet():
         del merged, adapted, plain
         again = AutoModelForImageTextToText.from_pretrained(out, dtype=torch.float32, trust_remote_code=False).eval()
     written = _largest_difference(before, _logits(again, probes))

@@ -52,6 +52,7 @@ _TUNER_KEYS = (
     "freeze_vit",
     "freeze_aligner",
     "target_modules",
+    "target_parameters",
     "modules_to_save",
     "use_dora",
 )

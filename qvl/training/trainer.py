@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qvl.data import Contract, write_contract
 from qvl.errors import HealthError
+from qvl.runtime import hub_layout
 from qvl.runtime.checkpoint import checkpoint_folder, publish, rotate, staging_folder
 from qvl.training.freezing import cut_frozen_tower
 from qvl.training.precision import TrainedWeights
@@ -151,8 +152,9 @@ class SealedTrainer(_Upstream):
             self.weights.read(Path(checkpoint))
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Save weights in the type that the model was loaded in."""
-        super()._save(output_dir, self.weights.as_saved(state_dict))
+        """Save weights in the type that the model was loaded in, in the layout of the hub."""
+        with hub_layout(self.model):
+            super()._save(output_dir, self.weights.as_saved(state_dict))
         self.weights.name_type(Path(output_dir or self.args.output_dir))
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
