@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
@@ -70,13 +70,24 @@ def recording(template: Template) -> Iterator[Recorder]:
     ms-swift calls `generate` of the template with arguments of its own, and its way to log-probabilities keeps the
     logits of all steps, which is a gigabyte for a batch of long answers.
     """
+    from transformers.integrations import is_deepspeed_zero3_enabled
+
     recorder = Recorder()
     members: dict[str, Any] = vars(template)
-    members["generate"] = partial(template.generate, logits_processor=[recorder])
+    generate = partial(template.generate, logits_processor=[recorder])
+    members["generate"] = partial(_without_inference_mode, generate) if is_deepspeed_zero3_enabled() else generate
     try:
         yield recorder
     finally:
         del members["generate"]
+
+
+def _without_inference_mode(generate: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Generate so that training can go on: weights that ZeRO-3 collects in inference mode cannot be trained later."""
+    import torch
+
+    with torch.inference_mode(mode=False), torch.no_grad():
+        return generate(*args, **kwargs)
 
 
 def token_ends(tokens: Sequence[str | None], text: str) -> tuple[int, ...]:

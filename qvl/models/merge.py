@@ -13,6 +13,7 @@ from qvl.data import Contract, model_digest
 from qvl.errors import CheckpointError, ConfigError
 from qvl.models.resolve import resolve_model
 from qvl.models.select import ADAPTER
+from qvl.runtime import hub_layout
 from qvl.runtime.part import base_of_part, holds_part, put_part
 
 __all__ = ["DTYPES", "MergeReport", "find_base", "locate_base", "merge_adapter", "merge_part"]
@@ -179,7 +180,7 @@ def _in_float32(path: str | Path) -> Any:
 def _write(model: Any, out: Path, target: str) -> None:
     import torch
 
-    with _quiet():
+    with _quiet(), hub_layout(model):
         _in_type(model, getattr(torch, target)).save_pretrained(out)
 
 

@@ -25,6 +25,7 @@ from qvl.runtime.files import (
     write_lines,
     write_text,
 )
+from qvl.runtime.hub_layout import hub_layout
 from qvl.runtime.images import ImageHeader, check_image, image_header, image_size, open_image, open_pixels, open_preview
 from qvl.runtime.logging import configure as configure_logging
 from qvl.runtime.manifest import (
@@ -60,6 +61,7 @@ __all__ = [
     "first_goes_ahead",
     "gathered",
     "git_state",
+    "hub_layout",
     "image_header",
     "image_size",
     "in_order",

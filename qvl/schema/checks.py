@@ -235,13 +235,29 @@ def _tuner(cfg: DictConfig) -> Iterator[Problem]:
     if tuner.tuner_type == "full":
         if frozen:
             yield Problem("tuner.tuner_type", "freeze_llm, freeze_vit and freeze_aligner leave nothing to train")
-        for key in ("modules_to_save", "use_dora"):
+        for key in ("modules_to_save", "target_parameters", "use_dora"):
             if OmegaConf.select(cfg, f"tuner.{key}"):
                 yield Problem(f"tuner.{key}", "means nothing to tuner_type full; choose tuner=llm_lora")
     elif not tuner.target_modules:
         yield Problem("tuner.target_modules", "is empty, so LoRA adapts nothing; use [all-linear]")
     elif frozen and not tuner.modules_to_save:
         yield Problem("tuner.target_modules", "freeze_llm, freeze_vit and freeze_aligner leave nothing to adapt")
+    if tuner.target_parameters:
+        yield from _target_parameters(cfg)
+
+
+def _target_parameters(cfg: DictConfig) -> Iterator[Problem]:
+    """Yield what cannot be beside adapters of weights: PEFT adds them to the weights, and never sees the inputs."""
+    tuner = cfg.tuner
+    if tuner.lora_dropout:
+        message = f"{tuner.lora_dropout} needs the inputs of a layer, target_parameters has weights; set it to 0"
+        yield Problem("tuner.lora_dropout", message)
+    if tuner.use_dora:
+        yield Problem("tuner.use_dora", "needs layers, target_parameters has weights; choose tuner=llm_lora")
+    if OmegaConf.select(cfg, "deepspeed.config.zero_optimization.stage") == 3:
+        yield Problem("tuner.target_parameters", "PEFT needs the weights in one piece; choose deepspeed=zero2")
+    if tuner.freeze_llm:
+        yield Problem("tuner.target_parameters", "are in the language model, which freeze_llm leaves alone")
 
 
 def _steps(cfg: DictConfig) -> Iterator[Problem]:

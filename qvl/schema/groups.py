@@ -53,6 +53,7 @@ class TunerConfig:
     freeze_vit: bool = MISSING
     freeze_aligner: bool = MISSING
     target_modules: list[str] = field(default_factory=list)
+    target_parameters: list[str] = field(default_factory=list)
     modules_to_save: list[str] = field(default_factory=list)
     lora_rank: int = 8
     lora_alpha: int = 32

@@ -22,7 +22,9 @@ _OWN_TRAINING_KEYS = (
 )
 _MOST_WORKERS = 4
 """Ten times what a process on an A100 needs; each holds pictures in memory."""
-_LORA_KEYS = ("target_modules", "modules_to_save", "lora_rank", "lora_alpha", "lora_dropout", "use_dora")
+_LORA_KEYS = (
+    *("target_modules", "target_parameters", "modules_to_save", "lora_rank", "lora_alpha", "lora_dropout", "use_dora"),
+)
 
 
 def accumulation_steps(effective: int, per_device: int, world_size: int) -> int:
@@ -84,7 +86,10 @@ def _model_values(job: TrainingJob) -> dict[str, object]:
 
 def _tuner_values(job: TrainingJob) -> dict[str, object]:
     if job.tuner["tuner_type"] != "full":
-        return dict(job.tuner)
+        # DeepSpeed wants weights of one type; it trains float32 copies of them all the same
+        one_type = {"lora_dtype": job.model["torch_dtype"]} if job.config["deepspeed"]["config"] else {}
+        weights = list(job.tuner.get("target_parameters", ())) or None  # an empty list is one to upstream, and fails
+        return {**job.tuner, "target_parameters": weights, **one_type}
     return {key: value for key, value in job.tuner.items() if key not in _LORA_KEYS}
 
 

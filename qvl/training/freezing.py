@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ def expected_trainable(model: nn.Module, tuner: Mapping[str, Any]) -> set[str]:
         Names as `named_parameters` of the prepared model has them.
 
     Raises:
-        HealthError: `modules_to_save` or `target_modules` names no module.
+        HealthError: `modules_to_save` or `target_modules` names no module, or `target_parameters` no weight.
     """
     parameters = [name for name, _ in model.named_parameters()]
     if tuner["tuner_type"] == "full":
@@ -58,6 +59,8 @@ def expected_trainable(model: nn.Module, tuner: Mapping[str, Any]) -> set[str]:
     }
     adapted = [module for module in _adapted_linears(model, tuner) if not _inside(module, saved)]
     parts = (*_LORA_PARTS, _DORA_PART) if tuner["use_dora"] else _LORA_PARTS
+    if tuner.get("target_parameters"):
+        adapted += _adapted_weights(parameters, _strings(tuner, "target_parameters"))
     return names | {f"{_ADAPTED}{module}.{part}" for module in adapted for part in parts}
 
 
@@ -195,12 +198,24 @@ def _adapted_linears(model: nn.Module, tuner: Mapping[str, Any]) -> list[str]:
     return [name for name in linears if not tuner[f"freeze_{component(f'{name}.weight')}"]]
 
 
+def _adapted_weights(parameters: list[str], targets: list[str]) -> list[str]:
+    """Return the wrappers that PEFT puts around the modules of single weights, one inside the other for several."""
+    _check_modules(targets, parameters, "target_parameters")
+    found = Counter(
+        name.rpartition(".")[0]
+        for name in parameters
+        if any(name == target or name.endswith(f".{target}") for target in targets)
+    )
+    return [module + ".base_layer" * depth for module, count in found.items() for depth in range(count)]
+
+
 def _check_modules(wanted: list[str], known: Iterable[str], key: str) -> None:
     names = [name for name in known if name]
     for module in wanted:
         if not any(name == module or name.endswith(f".{module}") for name in names):
             near = difflib.get_close_matches(module, names, n=3, cutoff=0.5)
-            raise HealthError(f"tuner.{key}: the model has no module {module!r}; nearest: {', '.join(near) or 'none'}")
+            what = "weight" if key == "target_parameters" else "module"
+            raise HealthError(f"tuner.{key}: the model has no {what} {module!r}; nearest: {', '.join(near) or 'none'}")
 
 
 def _inside(module: str, parents: list[str]) -> bool:

@@ -39,6 +39,7 @@ from qvl.training.run_view import RunStart, adapted_share, show_start
 from qvl.training.sampling import Machine, TurnBatches
 from qvl.training.saving import check_base, part_to_save
 from qvl.training.scoring import ScoringTrainer
+from qvl.training.sharding import open_communication, places, spreads_weights, whole_size
 from qvl.training.template import distrust_remote_code
 from qvl.training.trainer import SealedTrainer
 
@@ -59,6 +60,7 @@ _TUNER_KEYS = (
     "freeze_vit",
     "freeze_aligner",
     "target_modules",
+    "target_parameters",
     "modules_to_save",
     "use_dora",
 )
@@ -83,12 +85,15 @@ class SwiftTrainer:
         quiet_upstream()
         if rank_from_environment().is_main:
             discard_staging(job.output_dir)
-        with _environment(TENSORBOARD_LOGGING_DIR=str(job.output_dir / "tensorboard")):
+        tensorboard = str(job.output_dir / "tensorboard")
+        with _environment(TENSORBOARD_LOGGING_DIR=tensorboard, **places(job.config["deepspeed"]["config"])):
             arguments = sft_arguments(job)
             if found := _agreed_checkpoint(job):
                 arguments.resume_from_checkpoint = arguments.training_args.resume_from_checkpoint = str(found)
             distrust_remote_code()
             _load_to_numbered_cpu()
+            if arguments.deepspeed and arguments.use_cpu:
+                open_communication(timeout_s=arguments.ddp_timeout)
             from swift.pipelines import SwiftSft
 
             pipeline_class = type("QvlSftPipeline", (QvlSft, SwiftSft), {})
@@ -178,7 +183,8 @@ class QvlSft(_Upstream):
         carried = frozenset() if self.job.part is None else names_of_part(self.job.part)
         check_carried(model, carried)
         weights = TrainedWeights(model, sharded=bool(self.args.deepspeed))
-        reach_all_weights(model)
+        if not self.args.deepspeed:  # with it, upstream shows the model a picture where a batch has none
+            reach_all_weights(model)
         normalise_on_device(model, self.template.processor.image_processor)
         trainer_class = type(
             "QvlTrainer", (ScoringTrainer, SealedTrainer, TrainerFactory.get_trainer_cls(self.args)), {}
@@ -206,8 +212,8 @@ class QvlSft(_Upstream):
         start = RunStart(
             model=f"{model} with the weights of {self.job.part}" if self.job.part else model,
             attention=self.model.config._attn_implementation,
-            parameters=sum(value.numel() for value in values),
-            trained=sum(value.numel() for value in values if value.requires_grad),
+            parameters=sum(map(whole_size, values)),
+            trained=sum(whole_size(value) for value in values if value.requires_grad),
             adapted=adapted_share(trainer.model),
             precision=trainer.weights.precision(products="bfloat16" if self.args.bf16 else "float32"),
             device=_device_name(),
@@ -275,7 +281,7 @@ class QvlSft(_Upstream):
         )
         begin = CallAtBegin(lambda: self._begin(trainer))
         ours = (trainer.preemption, EpochToDataset(self.job.train), trainer.account, begin, bar, trainer.answer_steps)
-        every = 0 if _shards_weights(self.job) else self.job.config["health"]["ranks_every_n"]
+        every = 0 if spreads_weights(self.args.deepspeed) else self.job.config["health"]["ranks_every_n"]
         for callback in (
             *ours,
             trainer.telemetry,
@@ -309,12 +315,6 @@ class QvlSft(_Upstream):
     def _save_trainer_state(self, trainer: Any) -> dict[str, object]:
         """Leave out upstream's plots and its summary; TensorBoard and our own files hold them."""
         return {}
-
-
-def _shards_weights(job: TrainingJob) -> bool:
-    """Return whether each process holds a part of the weights only."""
-    config = job.config["deepspeed"]["config"]
-    return config is not None and config["zero_optimization"]["stage"] == 3
 
 
 def _agreed_checkpoint(job: TrainingJob) -> Path | None:

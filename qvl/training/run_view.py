@@ -14,6 +14,7 @@ from qvl.metrics import HEADLINE, label_of
 from qvl.runtime.part import holds_part
 from qvl.training.job import TrainingResult
 from qvl.training.precision import Precision
+from qvl.training.sharding import whole_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,15 +63,18 @@ class RunStart:
 
 def adapted_share(model: nn.Module) -> float | None:
     """Return the share of the weights of a model that adapters stand beside; None if there are no adapters."""
+    from peft.tuners.lora import ParamWrapper
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
     if not layers:
         return None
-    beside = sum(layer.get_base_layer().weight.numel() for layer in layers)
+    adapted = [
+        layer.get_param() if isinstance(layer, ParamWrapper) else layer.get_base_layer().weight for layer in layers
+    ]
     own = ("lora_", "modules_to_save")
-    whole = sum(value.numel() for name, value in model.named_parameters() if not any(part in name for part in own))
-    return float(beside / whole)
+    whole = [value for name, value in model.named_parameters() if not any(part in name for part in own)]
+    return sum(map(whole_size, adapted)) / sum(map(whole_size, whole))
 
 
 def show_start(start: RunStart, *, folder: Path, console: Console) -> None:

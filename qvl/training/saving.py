@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qvl.data import load_contract
 from qvl.errors import CheckpointError
+from qvl.runtime import hub_layout
 from qvl.runtime.part import holds_part, put_part, write_part
 from qvl.training.precision import TrainedWeights
 
@@ -87,12 +88,13 @@ class WeightsTrainer(_Upstream):
     """What a checkpoint holds; None: the whole model, or an adapter."""
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Save a part as it is trained, a whole model in the type that it was loaded in."""
+        """Save a part as it is trained, a whole model in the type that it was loaded in and the layout of the hub."""
         folder = Path(output_dir or self.args.output_dir)
         if self.part is not None:
             self.part.write(folder, self.model, state_dict)
             return
-        super()._save(output_dir, self.weights.as_saved(state_dict))
+        with hub_layout(self.model):
+            super()._save(output_dir, self.weights.as_saved(state_dict))
         self.weights.name_type(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
