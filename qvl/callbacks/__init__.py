@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qvl.callbacks.profiler import TorchProfiler
     from qvl.callbacks.progress import ProgressBar, ProgressFile
     from qvl.callbacks.ranks import RanksAgree
-    from qvl.callbacks.telemetry import FIGURES, MicroBatch, Telemetry, device_peak
+    from qvl.callbacks.telemetry import FIGURES, MicroBatch, Telemetry
 
 __all__ = [
     "FIGURES",
@@ -31,7 +31,6 @@ __all__ = [
     "RowCount",
     "Telemetry",
     "TorchProfiler",
-    "device_peak",
     "show_pictures",
 ]
 
@@ -50,7 +49,6 @@ _HOMES = {
     "RowCount": "account",
     "Telemetry": "telemetry",
     "TorchProfiler": "profiler",
-    "device_peak": "telemetry",
     "show_pictures": "answers",
 }
 

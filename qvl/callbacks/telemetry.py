@@ -12,24 +12,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from qvl.runtime.distributed import gathered
 
-__all__ = ["FIGURES", "MicroBatch", "Share", "Telemetry", "device_peak", "figures"]
+__all__ = ["FIGURES", "MicroBatch", "Share", "Telemetry", "figures"]
 
 Item = TypeVar("Item")
 
 FIGURES = ("samples_per_second", "tokens_per_second", "useful_share", "data_wait_share", "mfu", "peak_memory_gb")
 """Names in the log, in this order; what is not known is left out."""
-
-_PEAKS = {
-    "A100": 312e12,
-    "A800": 312e12,
-    "A40": 150e12,
-    "L40S": 362e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "H800": 989e12,
-    "H200": 989e12,
-    "B200": 2250e12,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,17 +141,6 @@ def figures(
         values["mfu"] = flops(work) / (seconds * peak * len(shares))
     memory = [share.peak_memory for share in shares if share.peak_memory is not None]
     return values | ({"peak_memory_gb": max(memory) / 1e9} if memory else {})
-
-
-def device_peak(name: str, *, bf16: bool) -> float | None:
-    """Return the operations a second that a device is sold with, dense; None for one that is not known.
-
-    Args:
-        name: As torch tells it, such as NVIDIA A100-SXM4-80GB.
-        bf16: Whether matrix products are made in bfloat16; no others are known.
-    """
-    known = (peak for part, peak in _PEAKS.items() if all(word in name for word in part.split()))
-    return next(known, None) if bf16 else None
 
 
 class Telemetry(TrainerCallback):

@@ -2,7 +2,7 @@
 
 from qvl.planning.architecture import Architecture, known_config
 from qvl.planning.disk import optimizer_bytes, safetensors_bytes, tokenizer_bytes
-from qvl.planning.flops import Batch, StepFlops, Tuning, step_flops
+from qvl.planning.flops import Batch, StepFlops, Tuning, device_peak, step_flops
 from qvl.planning.memory import GIB, Memory, Setting, Weights, needs_checkpointing, peak_memory, spare
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "StepFlops",
     "Tuning",
     "Weights",
+    "device_peak",
     "known_config",
     "needs_checkpointing",
     "optimizer_bytes",

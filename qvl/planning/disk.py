@@ -11,13 +11,14 @@ _WIDTHS = {"F32": 4, "BF16": 2}
 _TOKENIZER = 100  # bytes of a token in the files of a tokenizer: its text, its merge and its number
 
 
-def safetensors_bytes(tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> int:
+def safetensors_bytes(tensors: Mapping[str, tuple[str, tuple[int, ...]]], *, metadata: Mapping[str, str]) -> int:
     """Return the size of a safetensors file, to the byte.
 
     Args:
         tensors: Name to (F32 or BF16, shape).
+        metadata: What the file says of itself; empty for nothing.
     """
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
     for name in sorted(tensors, key=lambda name: (-_WIDTHS[tensors[name][0]], name)):
         dtype, shape = tensors[name]

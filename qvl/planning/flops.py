@@ -7,7 +7,22 @@ from typing import Literal
 
 from qvl.planning.architecture import Architecture
 
-__all__ = ["Batch", "StepFlops", "Tuning", "step_flops"]
+__all__ = ["Batch", "StepFlops", "Tuning", "device_peak", "step_flops"]
+
+_PEAKS = {
+    "A100": 312e12,
+    "A800": 312e12,
+    "A40": 150e12,
+    "A10": 125e12,
+    "L40S": 362e12,
+    "L40": 181e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "H800": 989e12,
+    "H200": 989e12,
+    "B200": 2250e12,
+}
+"""Operations a second in bfloat16, dense, by a part of the name; of two that fit the first one holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +175,12 @@ def _aligner_flops(model: Architecture, batch: Batch, tuning: Tuning) -> float:
     if tuning.vit != "frozen":
         return (first + second) * (2 + tuning.aligner)
     return first * (1 + tuning.aligner) + second * (1 + 2 * tuning.aligner)
+
+
+def device_peak(name: str) -> float | None:
+    """Return the operations a second in bfloat16 that a device is sold with, dense; None for one that is not known.
+
+    Args:
+        name: As torch tells it, such as NVIDIA A100-SXM4-80GB.
+    """
+    return next((peak for part, peak in _PEAKS.items() if all(word in name for word in part.split())), None)

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["PART_NAME", "base_of_part", "holds_part", "names_of_part", "put_part", "write_part"]
+__all__ = ["BASE", "PART_NAME", "base_of_part", "holds_part", "names_of_part", "put_part", "write_part"]
 
 PART_NAME: Final = "trained_weights.safetensors"
 """The file in the folder of a checkpoint; no program takes it for a model: there is no `config.json` beside it."""
 
-_BASE = "base_model_name_or_path"
+BASE: Final = "base_model_name_or_path"
+"""What the header of the file calls the model that the other weights are those of."""
 
 
 def holds_part(folder: Path) -> bool:
@@ -36,7 +37,7 @@ def write_part(folder: Path, values: Mapping[str, torch.Tensor], *, base: str) -
     """
     from safetensors.torch import save_file
 
-    metadata = {"format": "pt", _BASE: base}
+    metadata = {"format": "pt", BASE: base}
     save_file({name: value.detach().contiguous() for name, value in values.items()}, folder / PART_NAME, metadata)
 
 
@@ -48,9 +49,9 @@ def base_of_part(folder: Path) -> str:
     """
     with _opened(folder) as file:
         metadata = file.metadata() or {}
-    if _BASE not in metadata:
-        raise CheckpointError(f"{folder / PART_NAME}: does not say which model it belongs to ({_BASE})")
-    return str(metadata[_BASE])
+    if BASE not in metadata:
+        raise CheckpointError(f"{folder / PART_NAME}: does not say which model it belongs to ({BASE})")
+    return str(metadata[BASE])
 
 
 def names_of_part(folder: Path) -> frozenset[str]:

@@ -37,7 +37,6 @@ class ModelConfig:
     model_type: str = MISSING
     torch_dtype: str = MISSING
     attn_impl: str = MISSING
-    gradient_checkpointing: bool = MISSING
     min_pixels: int = MISSING
     max_pixels: int = MISSING
     side_factor: int = 32

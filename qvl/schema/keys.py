@@ -32,6 +32,7 @@ RETIRED: dict[str, str] = {
     "json_format": "answers have one format; delete the key",
     "jsonl": "choose data=jsonl and set data.train.path",
     "logging_dir": _RUN_FOLDER,
+    "model.gradient_checkpointing": "use training.gradient_checkpointing",
     "max_length": "use global_max_length, which holds for the model and the template",
     "max_model_len": "use global_max_length, which holds for the model and the template",
     "object_ordering": "use data.object_order",

@@ -97,7 +97,7 @@ def _training_values(job: TrainingJob) -> dict[str, object]:
     values = {key: value for key, value in job.training.items() if key not in _OWN_TRAINING_KEYS}
     values["bf16"] = _bf16(job)
     if values["gradient_checkpointing"] is None:
-        values["gradient_checkpointing"] = job.model["gradient_checkpointing"]
+        values["gradient_checkpointing"] = has_device()  # switched off later where a plan says that it is not needed
     values["ddp_timeout"] = round(job.training["ddp_timeout_min"] * 60)
     values["greater_is_better"] = higher_is_better(str(values["metric_for_best_model"]))
     values["gradient_accumulation_steps"] = accumulation_steps(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qvl.errors import ConfigError
 from qvl.planning import Architecture, Tuning, Weights, known_config, safetensors_bytes
+from qvl.runtime.part import BASE
 from qvl.training.freezing import component, expected_trainable
 
 if TYPE_CHECKING:
@@ -80,18 +81,38 @@ class ModelPlan:
             checkpointing=checkpointing,
         )
 
-    def weight_file_bytes(self, dtype: str) -> int:
+    def is_part(self, *, save_whole: bool) -> bool:
+        """Whether checkpoints hold a part of the model; `save_whole` is `training.save_whole_model`."""
+        return not self.is_adapter and not save_whole and len(self.trained) < len(self.whole)
+
+    def weight_file_bytes(self, dtype: str, *, part_of: str | None, sharded: bool = False) -> int:
         """Return the size of the weights of one checkpoint.
 
         Args:
             dtype: Of the model, bfloat16 or float32; modules that are trained whole are saved in it, adapters in
                 float32.
+            part_of: Folder or id of the base, if only what is trained is saved, in float32; None for whole models and
+                adapters.
+            sharded: Whether DeepSpeed trains it: all weights have the type of the model then.
         """
         own = "BF16" if dtype == "bfloat16" else "F32"
+        wide = own if sharded else "F32"
+        if part_of is not None:
+            tensors = {name: (wide, shape) for name, shape in self.trained.items()}
+            return safetensors_bytes(tensors, metadata={"format": "pt", BASE: part_of})
         if not self.is_adapter:
-            return safetensors_bytes({name: (own, shape) for name, shape in self.whole.items()})
-        tensors = {_saved_name(name): ("F32" if _is_lora(name) else own, shape) for name, shape in self.trained.items()}
-        return safetensors_bytes(tensors)
+            tensors = {name: (own, shape) for name, shape in self.whole.items()}
+        else:
+            tensors = {
+                _saved_name(name): (wide if _is_lora(name) else own, shape) for name, shape in self.trained.items()
+            }
+        return safetensors_bytes(tensors, metadata={"format": "pt"})
+
+    def masters_bytes(self) -> int:
+        """Return the size of the float32 weights that lie beside a narrower whole model or adapter."""
+        return safetensors_bytes(
+            {name: ("F32", shape) for name, shape in self.trained.items() if not _is_lora(name)}, metadata={}
+        )
 
 
 def load_config(path: str) -> dict[str, Any]:
@@ -168,8 +189,20 @@ def _shape(name: str, shapes: Mapping[str, Shape], widths: Mapping[str, Shape], 
     if not _is_lora(name):
         return shapes[name.removeprefix(_PREFIX).replace(_SAVED, "")]
     part = next(part for part in _LORA if part in name)
-    outputs, inputs = widths[name.removeprefix(_PREFIX).split(part)[0]]
+    layer = name.removeprefix(_PREFIX).split(part)[0]
+    if layer in widths:
+        outputs, inputs = widths[layer]
+    else:
+        experts, inputs, outputs = _experts(layer, shapes)
+        rank *= experts
     return {".lora_A.": (rank, inputs), ".lora_B.": (outputs, rank), ".lora_magnitude_vector.": (outputs,)}[part]
+
+
+def _experts(layer: str, shapes: Mapping[str, Shape]) -> Shape:
+    """Return the shape of the weight of all experts that a wrapper stands around; several stand one in another."""
+    module = layer.replace(".base_layer", "")
+    weights = [shape for name, shape in shapes.items() if name.rpartition(".")[0] == module]
+    return weights[layer.count(".base_layer")]
 
 
 def _saved_name(name: str) -> str:

@@ -15,6 +15,8 @@ from rich.console import Console
 
 from qvl.data import Contract, model_digest
 from qvl.errors import CheckpointError, HealthError
+from qvl.machine import has_device
+from qvl.planning import device_peak
 from qvl.runtime.checkpoint import discard_staging, list_checkpoints
 from qvl.runtime.distributed import gathered, rank_from_environment, together
 from qvl.runtime.files import write_text
@@ -35,11 +37,12 @@ from qvl.training.lengths import check_lengths
 from qvl.training.patches import has_raw_form, normalise_on_device
 from qvl.training.precision import TrainedWeights
 from qvl.training.preload import quiet_upstream
-from qvl.training.run_view import RunStart, adapted_share, show_start
+from qvl.training.run_plan import RunPlan, check_memory, plan_of_run
+from qvl.training.run_view import device_name, run_start, show_start
 from qvl.training.sampling import Machine, TurnBatches
 from qvl.training.saving import check_base, part_to_save
 from qvl.training.scoring import ScoringTrainer
-from qvl.training.sharding import open_communication, places, spreads_weights, whole_size
+from qvl.training.sharding import open_communication, places, spreads_weights
 from qvl.training.template import distrust_remote_code
 from qvl.training.trainer import SealedTrainer
 
@@ -87,6 +90,7 @@ class SwiftTrainer:
             discard_staging(job.output_dir)
         tensorboard = str(job.output_dir / "tensorboard")
         with _environment(TENSORBOARD_LOGGING_DIR=tensorboard, **places(job.config["deepspeed"]["config"])):
+            check_memory(job)
             arguments = sft_arguments(job)
             if found := _agreed_checkpoint(job):
                 arguments.resume_from_checkpoint = arguments.training_args.resume_from_checkpoint = str(found)
@@ -105,6 +109,9 @@ class QvlSft(_Upstream):
     """Upstream's order kept: data, `prepare_model`, trainer, train."""
 
     model: Any
+
+    plan: RunPlan | None
+    """What the run takes; None for a model of an unknown shape."""
 
     def __init__(self, arguments: object, job: TrainingJob, evaluate: Evaluate) -> None:
         self.job = job
@@ -176,6 +183,8 @@ class QvlSft(_Upstream):
 
         contract = self._contract()
         train, val = self._prepare_dataset()
+        self.plan = plan_of_run(self.job, self.batches)
+        self._choose_checkpointing()
         self.args.save_args()
         model = self.prepare_model(self.args, self.model, template=self.template, train_dataset=train)
         check_sources(model, {part.name: part.builder.mode for part in self.job.train.parts})
@@ -202,30 +211,23 @@ class QvlSft(_Upstream):
         if self.args.tuner_type == "full" and contract is not None and not self.job.training["save_whole_model"]:
             trainer.part = part_to_save(model, carried, base=self.args.model_dir)
         if rank_from_environment().is_main:
-            self._tell(trainer)
+            start = run_start(trainer, self.job, self.plan)
+            add_to_manifest(self.job.output_dir, "training", start.as_dict())
+            show_start(start, folder=self.job.output_dir, console=Console())
         return self.train(trainer)
 
-    def _tell(self, trainer: Any) -> None:
-        """Show what is about to be trained and write it into the manifest."""
-        values, batches = list(trainer.model.parameters()), self.batches
-        model = self.job.contract.base_model if self.job.contract else self.job.model["path"]
-        start = RunStart(
-            model=f"{model} with the weights of {self.job.part}" if self.job.part else model,
-            attention=self.model.config._attn_implementation,
-            parameters=sum(map(whole_size, values)),
-            trained=sum(whole_size(value) for value in values if value.requires_grad),
-            adapted=adapted_share(trainer.model),
-            precision=trainer.weights.precision(products="bfloat16" if self.args.bf16 else "float32"),
-            device=_device_name(),
-            processes=batches.machine.world_size,
-            rows={part.name: len(part.rows) for part in self.job.train.parts},
-            turns=sum(self.job.train.turns_of_parts()),
-            effective_batch=batches.batch_size * batches.machine.world_size * batches.accumulation,
-            accumulation=batches.accumulation,
-            steps=batches.total_steps,
-        )
-        add_to_manifest(self.job.output_dir, "training", start.as_dict())
-        show_start(start, folder=self.job.output_dir, console=Console())
+    def _choose_checkpointing(self) -> None:
+        """Compute activations twice only where they do not fit, if the user left that open; all processes alike.
+
+        Gradients are the same either way, a step takes about a third longer.
+        """
+        if self.job.training["gradient_checkpointing"] is not None:
+            return
+        needed = has_device() and (self.plan is None or self.plan.needs_checkpointing)
+        for arguments in (self.args, self.args.training_args):
+            arguments.gradient_checkpointing = any(gathered(needed))
+            if "vit_gradient_checkpointing" not in self.job.training["extra"]:
+                arguments.vit_gradient_checkpointing = arguments.gradient_checkpointing
 
     def _contract(self) -> Contract | None:
         """Return the contract of the job with the digest of the model that was loaded.
@@ -247,12 +249,15 @@ class QvlSft(_Upstream):
         """Score, train, score."""
         from swift.trainers.patcher import PrinterCallbackNew
 
-        from qvl.callbacks import Preemption, ProgressBar, Telemetry, device_peak
+        from qvl.callbacks import Preemption, ProgressBar, Telemetry
 
         trainer.remove_callback(PrinterCallbackNew)  # it fails when a model is scored before training
         with Preemption() as preemption, closing(ProgressBar()) as bar:
             trainer.preemption = preemption
-            trainer.telemetry = Telemetry(peak=device_peak(_device_name(), bf16=self.args.bf16))
+            trainer.telemetry = Telemetry(
+                flops=None if self.plan is None else self.plan.needed_flops,
+                peak=device_peak(device_name()) if self.args.bf16 else None,  # of other products none is known
+            )
             self._add_callbacks(trainer, bar)
             super().train(trainer)
             trainer.save_last()
@@ -333,12 +338,6 @@ def _agreed_checkpoint(job: TrainingJob) -> Path | None:
     if error is not None:
         raise error
     return found
-
-
-def _device_name() -> str:
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
 def _scores_before(resumed: Path, run: Path) -> Mapping[str, float]:

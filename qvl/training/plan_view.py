@@ -64,7 +64,10 @@ def _load_rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
 
 def _disk_rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
     weights, whole = plan.checkpoint_bytes
-    kind = "adapter" if plan.model.is_adapter else "whole model"
+    save_whole = bool(plan.config["training"]["save_whole_model"])
+    kind = (
+        "adapter" if plan.model.is_adapter else "part" if plan.model.is_part(save_whole=save_whole) else "whole model"
+    )
     yield "checkpoint", f"{_bytes(whole)}, of which {kind} {_bytes(weights)}"
     count = plan.num_checkpoints
     yield "disk", f"{_bytes(whole * count)} at most, for {count} checkpoint{'' if count == 1 else 's'} at a time"

@@ -67,7 +67,7 @@ def make_plan(
     load = plan_load(batches)
     if load.longest > config["global_max_length"]:
         notes.append(f"the longest turn has more tokens than global_max_length={config['global_max_length']}")
-    return RunPlan(config, model, load, device), notes
+    return RunPlan(config, model, load, device, path), notes
 
 
 def _encoder(path: str, model_type: str, shipped: str, form: TurnFormat, notes: list[str]) -> ConversationEncoder:

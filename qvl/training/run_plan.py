@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from qvl.errors import ConfigError
+from qvl.machine import has_device
 from qvl.planning import (
+    Batch,
     Memory,
     Setting,
+    device_peak,
+    known_config,
     optimizer_bytes,
     peak_memory,
     spare,
+    step_flops,
     tokenizer_bytes,
 )
-from qvl.training.load_plan import LoadPlan
-from qvl.training.model_plan import ModelPlan
+from qvl.runtime.distributed import rank_from_environment
+from qvl.training.job import TrainingJob
+from qvl.training.load_plan import LoadPlan, plan_load
+from qvl.training.model_plan import ModelPlan, load_config, plan_model
+from qvl.training.sampling import TurnBatches
 
-__all__ = ["Device", "RunPlan", "find_device", "zero_stage"]
+if TYPE_CHECKING:
+    from qvl.callbacks import MicroBatch
 
-_PEAKS = {"A100": 312.0, "H100": 989.0, "H200": 989.0, "H800": 989.0, "A800": 312.0, "L40": 181.0, "A10": 125.0}
+__all__ = ["Device", "RunPlan", "check_memory", "find_device", "plan_of_run", "zero_stage"]
+
+_log = logging.getLogger(__name__)
+
 _ASSUMED = ("A100, as no GPU is here", 8, 80.0, 312.0)
 
 
@@ -55,7 +70,7 @@ def find_device(wanted: Mapping[str, Any], *, micro_batches: int) -> Device:
     if torch.cuda.is_available():
         name, processes = torch.cuda.get_device_name(0), torch.cuda.device_count()
         gigabytes = torch.cuda.get_device_properties(0).total_memory / 1e9
-        tflops = next((peak for kind, peak in _PEAKS.items() if kind in name), tflops)
+        tflops = (device_peak(name) or 1e12 * tflops) / 1e12
     fitting = max(number for number in range(1, processes + 1) if micro_batches % number == 0)
     return Device(
         name=name,
@@ -82,32 +97,25 @@ class RunPlan:
         model: What is trained.
         load: What is computed.
         device: On what.
+        path: Folder or id of the model.
     """
 
     config: Mapping[str, Any]
     model: ModelPlan
     load: LoadPlan
     device: Device
+    path: str
 
     @property
     def checkpointing(self) -> bool:
-        """Whether the configuration asks for activations to be computed twice."""
+        """Whether activations are computed twice: as the configuration says, else where they would not fit."""
         own = self.config["training"]["gradient_checkpointing"]
-        return bool(self.config["model"]["gradient_checkpointing"] if own is None else own)
+        return self.needs_checkpointing if own is None else bool(own)
 
     @property
     def setting(self) -> Setting:
         """Precision and sharding."""
-        dtype, bf16 = str(self.config["model"]["torch_dtype"]), self.config["training"]["bf16"]
-        return Setting(
-            dtype=dtype,
-            bf16=dtype == "bfloat16" if bf16 is None else bool(bf16),
-            adapter_inputs=self.model.adapter_inputs,
-            dropout=float(self.config["tuner"]["lora_dropout"]) if self.model.is_adapter else 0.0,
-            attention=str(self.config["model"]["attn_impl"]),
-            zero=zero_stage(self.config["deepspeed"]["config"]),
-            processes=self.device.processes,
-        )
+        return _setting(self.config, self.model, self.device.processes)
 
     def memory(self, *, checkpointing: bool, **changes: Any) -> Memory:
         """Return the memory of the largest batch of any epoch.
@@ -134,6 +142,11 @@ class RunPlan:
         epochs = self.load.steps / self.load.steps_per_epoch
         return waited * epochs / (self.device.processes * self.device.tflops * 1e12 * self.device.mfu) / 3600
 
+    def needed_flops(self, work: MicroBatch) -> float:
+        """Return the operations that a model needs for some work, without what checkpointing computes again."""
+        batch = Batch(work.tokens, work.token_pairs, work.labelled, work.patches, work.patch_pairs)
+        return step_flops(self.model.architecture, batch, self.model.tuning(checkpointing=False)).model
+
     def step_flops(self, *, checkpointing: bool) -> float:
         """Return operations of one optimiser step over all devices."""
         _, done, _ = self.load.epoch_flops(self.model.architecture, self.model.tuning(checkpointing=checkpointing))
@@ -142,10 +155,15 @@ class RunPlan:
     @property
     def checkpoint_bytes(self) -> tuple[int, int]:
         """Size of the weights of one checkpoint, and of the whole of it."""
-        weights = self.model.weight_file_bytes(str(self.config["model"]["torch_dtype"]))
-        rest = tokenizer_bytes(self.model.architecture.text.vocabulary)
-        if not self.config["training"]["save_only_model"]:
-            rest += optimizer_bytes(self.model.weights.trained, zero=self.setting.zero)
+        training, dtype, zero = self.config["training"], str(self.config["model"]["torch_dtype"]), self.setting.zero
+        is_part = self.model.is_part(save_whole=bool(training["save_whole_model"]))
+        base = self.path if is_part else None
+        weights = self.model.weight_file_bytes(dtype, part_of=base, sharded=bool(zero))
+        is_whole = not (is_part or self.model.is_adapter)
+        rest = tokenizer_bytes(self.model.architecture.text.vocabulary) if is_whole else 0
+        if not training["save_only_model"]:
+            rest += optimizer_bytes(self.model.weights.trained, zero=zero)
+            rest += self.model.masters_bytes() if dtype == "bfloat16" and not (zero or is_part) else 0
         return weights, weights + rest
 
     @property
@@ -183,3 +201,56 @@ class RunPlan:
         if self.load.useful < 0.9 and self.config["data"]["batching"] != "grouped":
             return f"fits; {1 - self.load.useful:.0%} of the work is padding and waiting: try data.batching=grouped"
         return "fits as it stands"
+
+
+def plan_of_run(job: TrainingJob, batches: TurnBatches) -> RunPlan | None:
+    """Return the plan of a run that is about to begin, on its own batches; None for a model of an unknown shape.
+
+    Args:
+        job: What trains on what.
+        batches: Of all processes.
+    """
+    path = str(job.model["path"])
+    try:
+        model = plan_model(load_config(path), job.tuner)
+    except ConfigError as error:
+        _log.warning("memory and MFU of this run are not known: %s", error)
+        return None
+    device = find_device({**job.config["plan"], "processes": batches.machine.world_size}, micro_batches=1)
+    return RunPlan(job.config, model, plan_load(batches), device, path)
+
+
+def check_memory(job: TrainingJob) -> None:
+    """Make sure, before weights are loaded, that a GPU holds them, their gradients and the optimiser.
+
+    Raises:
+        ConfigError: It does not, whatever the batches are.
+    """
+    if not has_device() or (known_config(str(job.model["path"])) is None and not Path(job.model["path"]).is_dir()):
+        return
+    processes = rank_from_environment().world_size
+    device = find_device({**job.config["plan"], "processes": processes}, micro_batches=1)
+    model = plan_model(load_config(str(job.model["path"])), job.tuner)
+    setting = _setting(job.config, model, processes)
+    nothing = Batch(0, 0, 0, 0, 0)
+    memory = peak_memory(model.architecture, nothing, model.tuning(checkpointing=True), model.weights, setting).resident
+    if memory > device.memory:
+        stage = setting.zero + 1 if setting.zero > 1 else 2
+        advice = f"deepspeed=zero{stage} shares more of it" if stage <= 3 else "take more devices or a smaller model"
+        raise ConfigError(
+            f"tuner: weights, gradients and optimiser take {memory / 1e9:.0f} GB on each device, which has "
+            f"{device.memory / 1e9:.0f} GB; {advice}; debug=plan shows what takes it"
+        )
+
+
+def _setting(config: Mapping[str, Any], model: ModelPlan, processes: int) -> Setting:
+    dtype, bf16 = str(config["model"]["torch_dtype"]), config["training"]["bf16"]
+    return Setting(
+        dtype=dtype,
+        bf16=dtype == "bfloat16" if bf16 is None else bool(bf16),
+        adapter_inputs=model.adapter_inputs,
+        dropout=float(config["tuner"]["lora_dropout"]) if model.is_adapter else 0.0,
+        attention=str(config["model"]["attn_impl"]),
+        zero=zero_stage(config["deepspeed"]["config"]),
+        processes=processes,
+    )

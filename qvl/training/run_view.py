@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from qvl.metrics import HEADLINE, label_of
+from qvl.planning import Memory
 from qvl.runtime.part import holds_part
-from qvl.training.job import TrainingResult
+from qvl.training.job import TrainingJob, TrainingResult
 from qvl.training.precision import Precision
+from qvl.training.run_plan import RunPlan
 from qvl.training.sharding import whole_size
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["RunStart", "adapted_share", "show_result", "show_start"]
+__all__ = ["RunStart", "adapted_share", "device_name", "run_start", "show_result", "show_start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class RunStart:
         trained: Numbers of them that the optimiser changes.
         adapted: Share, 0 to 1, of the weights of the model that adapters stand beside; None without adapters.
         precision: Types of the numbers.
+        memory: Bytes on one device by a plan of the run; None where there is none.
+        checkpointing: Whether activations are computed twice.
         device: Of the first process.
         processes: How many train together.
         rows: Rows in use of each source.
@@ -48,6 +52,8 @@ class RunStart:
     trained: int
     adapted: float | None
     precision: Precision
+    memory: Memory | None
+    checkpointing: bool
     device: str
     processes: int
     rows: Mapping[str, int]
@@ -59,6 +65,42 @@ class RunStart:
     def as_dict(self) -> dict[str, object]:
         """Return the values for a JSON file."""
         return asdict(self)
+
+
+def run_start(trainer: Any, job: TrainingJob, plan: RunPlan | None) -> RunStart:
+    """Return what is known of a run before its first step.
+
+    Args:
+        trainer: Ready to train.
+        job: What trains on what.
+        plan: Of the run.
+    """
+    values, batches, args = list(trainer.model.parameters()), trainer.batches, trainer.args
+    model = job.contract.base_model if job.contract else job.model["path"]
+    return RunStart(
+        model=f"{model} with the weights of {job.part}" if job.part else model,
+        attention=trainer.model.config._attn_implementation,
+        parameters=sum(map(whole_size, values)),
+        trained=sum(whole_size(value) for value in values if value.requires_grad),
+        adapted=adapted_share(trainer.model),
+        precision=trainer.weights.precision(products="bfloat16" if args.bf16 else "float32"),
+        memory=None if plan is None else plan.memory(checkpointing=args.gradient_checkpointing),
+        checkpointing=args.gradient_checkpointing,
+        device=device_name(),
+        processes=batches.machine.world_size,
+        rows={part.name: len(part.rows) for part in job.train.parts},
+        turns=sum(job.train.turns_of_parts()),
+        effective_batch=batches.batch_size * batches.machine.world_size * batches.accumulation,
+        accumulation=batches.accumulation,
+        steps=batches.total_steps,
+    )
+
+
+def device_name() -> str:
+    """Return the name of the device of this process."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
 def adapted_share(model: nn.Module) -> float | None:
@@ -93,6 +135,7 @@ def show_start(start: RunStart, *, folder: Path, console: Console) -> None:
         + (f", adapters beside {100 * start.adapted:.3g} % of the weights" if start.adapted is not None else ""),
         "numbers": f"trained {numbers.trained}, optimizer {numbers.optimizer}, frozen weights {numbers.weights}, "
         f"products {numbers.products}, saved {numbers.saved}",
+        "memory": _memory(start),
         "device": f"{start.device}, {start.processes} process{'es' if start.processes > 1 else ''}",
         "rows": ", ".join(f"{name} {count}" for name, count in start.rows.items()) + f"; {start.turns} turns an epoch",
         "steps": f"{start.steps} of {start.effective_batch} turns, {start.accumulation} micro steps each",
@@ -102,6 +145,15 @@ def show_start(start: RunStart, *, folder: Path, console: Console) -> None:
     for name, text in rows.items():
         table.add_row(name, text)
     console.print(table)
+
+
+def _memory(start: RunStart) -> str:
+    """Return what a device has to hold; a model of unknown shape has no such figures."""
+    kept = "activations computed twice" if start.checkpointing else "activations kept"
+    if start.memory is None:
+        return kept
+    there, most = start.memory.resident / 1e9, start.memory.peak / 1e9
+    return f"{there:.3g} GB of weights, gradients and optimizer, {most:.3g} GB at the most; {kept}"
 
 
 def _count(number: int) -> str:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from qvl.callbacks import FIGURES, MicroBatch, Telemetry, device_peak, telemetry
+from qvl.callbacks import FIGURES, MicroBatch, Telemetry, telemetry
 from qvl.callbacks.telemetry import Share, figures
+from qvl.planning import device_peak
 
 
 class Clock:
@@ -110,5 +111,4 @@ def test_time_of_steps_is_counted_without_evaluations_and_checkpoints(clock):
     ],
 )
 def test_peaks_are_known_by_the_name_of_the_device(name, peak):
-    assert device_peak(name, bf16=True) == peak
-    assert device_peak(name, bf16=False) is None
+    assert device_peak(name) == peak

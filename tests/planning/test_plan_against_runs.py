@@ -59,8 +59,19 @@ def planned(typed: list[str]):
 
 def test_the_file_of_weights_has_the_size_that_was_planned(both):
     out, plan = both
-    [file] = (out / "run/checkpoint-2").glob("*model.safetensors")
+    [file] = (out / "run/checkpoint-2").glob("*.safetensors")
     assert plan.checkpoint_bytes[0] == file.stat().st_size
+
+
+def test_files_of_a_model_in_bfloat16_have_the_sizes_that_were_planned(forked, scenes, tmp_path):
+    typed = words("stage2_lora", scenes, "model.torch_dtype=bfloat16")
+    done = forked("qvl.train", *typed, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
+    assert done.returncode == 0, done.output[-4000:]
+    folder, plan = tmp_path / "run/checkpoint-2", planned(typed)
+    assert plan.checkpoint_bytes[0] == (folder / "adapter_model.safetensors").stat().st_size
+    assert plan.model.masters_bytes() == (folder / "trained_float32.safetensors").stat().st_size
+    whole = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert plan.checkpoint_bytes[1] == pytest.approx(whole, rel=0.05)
 
 
 def test_a_checkpoint_is_about_as_large_as_planned(both):

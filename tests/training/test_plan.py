@@ -54,7 +54,7 @@ def test_stage_2_of_a_published_size_trains_and_saves_what_peft_makes(size):
     model = published(size)
     adapters, megabytes = ADAPTERS[size]
     assert round(model.trained_by_part["adapters"] / 1e6, 1) == adapters
-    assert round(model.weight_file_bytes("bfloat16") / 1e6) == megabytes
+    assert round(model.weight_file_bytes("bfloat16", part_of=None) / 1e6) == megabytes
     assert model.trained_by_part["aligner"] == model.architecture.parts["aligner"]
     assert model.weights.frozen == model.architecture.parameters
 
@@ -108,15 +108,17 @@ def load(turns: int, tokens: int) -> LoadPlan:
     return LoadPlan(8, 8, 4, 1.0, 8 * tokens, tokens, np.tile(np.array(work, dtype=float), (4, 2, 1)), Batch(*work))
 
 
-def run_plan(size: str, *, zero: int = 0, gradient_checkpointing: bool = True, gigabytes: float = 80.0) -> RunPlan:
+def run_plan(
+    size: str, *, zero: int = 0, gradient_checkpointing: bool | None = True, gigabytes: float = 80.0
+) -> RunPlan:
     config = {
-        "model": {"torch_dtype": "bfloat16", "attn_impl": "sdpa", "gradient_checkpointing": gradient_checkpointing},
-        "training": {"bf16": None, "gradient_checkpointing": None, "per_device_train_batch_size": 1},
+        "model": {"torch_dtype": "bfloat16", "attn_impl": "sdpa"},
+        "training": {"bf16": None, "gradient_checkpointing": gradient_checkpointing, "per_device_train_batch_size": 1},
         "tuner": tuner(),
         "data": {"batching": "random"},
         "deepspeed": {"config": {"zero_optimization": {"stage": zero}} if zero else None},
     }
-    return RunPlan(config, published(size), load(1, 2500), Device("A100", 8, gigabytes * 1e9, 312.0, 0.4))
+    return RunPlan(config, published(size), load(1, 2500), Device("A100", 8, gigabytes * 1e9, 312.0, 0.4), "folder")
 
 
 def test_what_a_run_computes_is_that_of_its_batches(turns, encoder):
@@ -144,6 +146,8 @@ def test_the_advice_is_what_has_to_be_changed():
     assert "deepspeed=zero3" in run_plan("32B", gigabytes=40).advice
     assert not run_plan("4B").needs_checkpointing
     assert run_plan("32B").needs_checkpointing
+    assert not run_plan("4B", gradient_checkpointing=None).checkpointing
+    assert run_plan("32B", gradient_checkpointing=None).checkpointing
     assert "take more devices or a smaller model" in run_plan("32B", zero=3, gigabytes=4).advice
 
 
@@ -203,10 +207,11 @@ def test_the_command_plans_a_published_size_without_weights_tokenizer_and_run_fo
         "5 turns an epoch",
         "fits into 40.0 GB",
         "the tokenizer of Qwen/Qwen3-VL-4B-Instruct cannot be had",
-        "training.gradient_checkpointing=false fits too",
+        "activations kept (as set)",
+        "fits as it stands",
     ):
         assert piece in text
-    assert {path.name for path in (tmp_path / "multirun_outputs").iterdir()} <= {"data"}
+    assert {path.name for path in (tmp_path / "multirun_outputs").iterdir()} <= {"cache", "data"}
 
 
 def test_processes_that_do_not_divide_the_batch_are_told(typed, capsys):
