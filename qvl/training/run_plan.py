@@ -144,7 +144,7 @@ class RunPlan:
 
     def needed_flops(self, work: MicroBatch) -> float:
         """Return the operations that a model needs for some work, without what checkpointing computes again."""
-        batch = Batch(work.tokens, work.token_pairs, work.labelled, work.patches, work.patch_pairs)
+        batch = Batch(work.padded, work.token_pairs, work.labelled, work.patches, work.patch_pairs)
         return step_flops(self.model.architecture, batch, self.model.tuning(checkpointing=False)).model
 
     def step_flops(self, *, checkpointing: bool) -> float:
