@@ -64,6 +64,8 @@ def main() -> None:
                 keep("step_grid", rows, chosen)
             del tuned
             free_memory()
+    if not any(row["mfu"] for row in rows):
+        missing.append("MFU: there is no qvl.planning")
     finish("step_grid", rows, chosen, ceiling_tflops=ceiling / 1e12, missing=missing, verdict=verdict(rows))
 
 
