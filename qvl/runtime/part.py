@@ -36,7 +36,7 @@ def write_part(folder: Path, values: Mapping[str, torch.Tensor], *, base: str) -
     """
     from safetensors.torch import save_file
 
-    metadata = {"format": "pt", _BASE: base}
+    metadata = {_BASE: base}  # one entry: of several the order would change from file to file
     save_file({name: value.detach().contiguous() for name, value in values.items()}, folder / PART_NAME, metadata)
 
 
