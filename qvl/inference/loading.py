@@ -41,7 +41,6 @@ def load_model(
     """
     os.environ.setdefault("LOG_LEVEL", "ERROR")  # read by upstream when it is imported
     import torch
-    from peft import PeftModel
     from swift.model import get_model_processor
     from swift.model.register import BaseModelLoader
     from swift.template import get_template
@@ -72,8 +71,13 @@ def load_model(
     template = get_template(processor)
     template.image_token_id = processor.image_token_id
     template.video_token_id = processor.video_token_id
-    if trained is not None and holds_part(Path(trained)):
-        put_part(Path(trained), model)
-    elif trained is not None:
-        model = PeftModel.from_pretrained(model, trained)
-    return model.eval(), template
+    return (model if trained is None else _with_trained(model, Path(trained))).eval(), template
+
+
+def _with_trained(model: Any, folder: Path) -> Any:
+    from peft import PeftModel
+
+    if not holds_part(folder):
+        return PeftModel.from_pretrained(model, str(folder))
+    put_part(folder, model)
+    return model
