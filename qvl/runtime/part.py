@@ -124,7 +124,7 @@ def _whole(weights: Iterable[nn.Parameter]) -> Iterator[None]:
     if not (sharded := [weight for weight in weights if _is_sharded(weight)]):
         yield
         return
-    from deepspeed.zero import GatheredParameters
+    from deepspeed.runtime.zero import GatheredParameters
 
     with GatheredParameters(sharded, modifier_rank=0):
         yield
