@@ -37,7 +37,7 @@ def write_part(folder: Path, values: Mapping[str, torch.Tensor], *, base: str) -
     """
     from safetensors.torch import save_file
 
-    metadata = {"format": "pt", BASE: base}
+    metadata = {BASE: base}  # one entry: of several the order would change from file to file
     save_file({name: value.detach().contiguous() for name, value in values.items()}, folder / PART_NAME, metadata)
 
 
@@ -125,7 +125,7 @@ def _whole(weights: Iterable[nn.Parameter]) -> Iterator[None]:
     if not (sharded := [weight for weight in weights if _is_sharded(weight)]):
         yield
         return
-    from deepspeed.zero import GatheredParameters
+    from deepspeed.runtime.zero import GatheredParameters
 
     with GatheredParameters(sharded, modifier_rank=0):
         yield

@@ -99,7 +99,7 @@ class ModelPlan:
         wide = own if sharded else "F32"
         if part_of is not None:
             tensors = {name: (wide, shape) for name, shape in self.trained.items()}
-            return safetensors_bytes(tensors, metadata={"format": "pt", BASE: part_of})
+            return safetensors_bytes(tensors, metadata={BASE: part_of})
         if not self.is_adapter:
             tensors = {name: (own, shape) for name, shape in self.whole.items()}
         else:

@@ -169,6 +169,8 @@ class SealedTrainer(WeightsTrainer):
         _barrier()
         if self.is_world_process_zero():
             whole = staging / final.name
+            for script in whole.glob("zero_to_*.py"):  # DeepSpeed's; weights that come with code are not loaded
+                script.unlink()
             self.state.save_to_json(str(whole / "trainer_state.json"))
             rows.write(whole)
             if self.part is None and (not self.args.save_only_model or self.preemption.agreed):
