@@ -269,7 +269,8 @@ def test_every_key_that_a_page_names_exists(page: Path) -> None:
     named = {code.partition("=")[0] for code in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+(?:=[^`\s]*)?)`", text)}
     launcher = {f"hydra.launcher.{field.name}" for field in dataclasses.fields(TorchrunLauncherConf)}
     keys = {key for key in named if key.partition(".")[0] in groups and not key.startswith("model.visual")}
-    assert sorted(keys - known - launcher - HYDRA_KEYS) == []
+    extra = {f"training.extra.{name}" for name in schema.EXTRA}
+    assert sorted(keys - known - extra - launcher - HYDRA_KEYS) == []
 
 
 def test_pages_name_keys() -> None:
