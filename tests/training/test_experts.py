@@ -124,6 +124,8 @@ def test_merged_experts_have_the_layout_of_the_hub_and_answer_as_the_adapter(moe
 @pytest.mark.slow
 def test_both_stages_train_a_mixture_of_experts(forked, moe_folder, demo_folder, tmp_path):
     """Stage 1 leaves the file of the hub with another aligner; stage 2 adapts experts, and says what it reaches."""
+    from safetensors.torch import load_file
+
     words = [
         "debug=fast",
         "model=qwen3_vl_30b_a3b",
@@ -151,7 +153,9 @@ def test_both_stages_train_a_mixture_of_experts(forked, moe_folder, demo_folder,
         assert done.codes == [0], done.output[-4000:]
     assert_same_file(moe_folder, tmp_path / "stage1_aligner" / "checkpoint-1", but=("merger",))
     told = json.loads((tmp_path / "stage2_lora" / "run_manifest.json").read_text())["training"]
-    assert 0.3 < told["adapted"] < 1
+    attention, experts = HIDDEN * (128 + 64 + 64 + 128), EXPERT * HIDDEN * 3 * INNER
+    whole = sum(value.numel() for value in load_file(moe_folder / "model.safetensors").values())
+    assert told["adapted"] == pytest.approx(LAYERS * (attention + experts) / whole)
     assert "adapters beside" in done.stdout
     refused = forked("qvl.train", "recipe=stage2_lora", *words, *runs["stage2_lora"], cwd=tmp_path)
     assert refused.codes == [2]
