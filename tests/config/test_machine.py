@@ -94,7 +94,13 @@ def test_a_disk_that_is_full_is_told_before_a_run_folder_is_made(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "room_bytes", lambda folder: 100_000)
-    words = ("recipe=stage1_aligner", "debug=fast", f"model.path={TINY}", f"hydra.run.dir={tmp_path}/run")
+    words = (
+        "recipe=stage1_aligner",
+        "training.save_whole_model=true",
+        "debug=fast",
+        f"model.path={TINY}",
+        f"hydra.run.dir={tmp_path}/run",
+    )
     done = here("train", *words, cwd=tmp_path)
     assert (done.returncode, len(findings(done))) == (2, 1)
     assert "training.save_total_limit" in done.stderr

@@ -141,6 +141,7 @@ def test_both_stages_train_a_mixture_of_experts(forked, moe_folder, demo_folder,
         "training.max_steps=1",
         "training.warmup_ratio=0",  # the first step moves something
         "training.save_steps=1",
+        "training.save_whole_model=true",
         "training.eval_strategy='no'",
         "evaluation.before_training=false",
         "evaluation.num_samples=0",

@@ -33,6 +33,8 @@ def train(forked, files):
             "model=qwen3_vl_2b",
             f"model.path={model}",
             "model.attn_impl=sdpa",
+            "training.gradient_checkpointing=true",
+            "training.save_whole_model=true",
             f"hydra.run.dir={out}",
             "data.prepare=null",
             f"data.train.path={rows}/train.jsonl",
