@@ -91,8 +91,8 @@ def fake_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def make(count: int = 0, *, driver: str = "580.65.06", script: str | None = None, cut: bool = False) -> None:
-        mode, part = ("Enabled", "  MIG 1g.10gb     Device  0: (UUID: MIG-b{0})\n") if cut else ("Disabled", "")
-        query = [f"{i}, GPU-a{i}, NVIDIA A100-SXM4-80GB, 81920, 8.0, {driver}, {mode}\n" for i in range(count)]
+        part = "  MIG 1g.10gb     Device  0: (UUID: MIG-b{0})\n" if cut else ""
+        query = [f"GPU-a{i}, 4, 81920, {driver}, 8.0\n" for i in range(count)]
         whole = [f"GPU {i}: NVIDIA A100-SXM4-80GB (UUID: GPU-a{i})\n{part.format(i)}" for i in range(count)]
         cases = f"case $1 in\n--query-gpu*) cat <<X\n{''.join(query)}X\n;;\n-L) cat <<X\n{''.join(whole)}X\n;;\nesac"
         folder = tmp_path / "tools"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from qvl.machine.attention import ATTENTIONS, attention_here, choose_attention, has_device
-from qvl.machine.devices import Device, named_devices
 from qvl.machine.facts import Machine, gather
 from qvl.machine.rules import SETS, MachineFinding, Needs, Required, find_faults
 from qvl.machine.storage import Checkpoints, checkpoint_bytes, room_bytes, weights_bytes
@@ -13,7 +12,6 @@ __all__ = [
     "ATTENTIONS",
     "SETS",
     "Checkpoints",
-    "Device",
     "HubState",
     "Machine",
     "MachineFinding",
@@ -27,7 +25,6 @@ __all__ = [
     "gather",
     "has_device",
     "hub_state",
-    "named_devices",
     "room_bytes",
     "weights_bytes",
 ]

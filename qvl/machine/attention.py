@@ -7,8 +7,9 @@ import logging
 import os
 from typing import Final
 
+from hydra_plugins.qvl_torchrun_launcher._machine import VISIBLE, is_none
+
 from qvl.errors import ConfigError
-from qvl.machine.devices import VISIBLE, is_none
 
 __all__ = ["ATTENTIONS", "FLASH", "HALF", "attention_here", "choose_attention", "has_device"]
 

@@ -1,8 +1,7 @@
-"""What a machine has, asked of nvidia-smi, of the packages that are installed, and of torch in a process of its own."""
+"""What a machine has, asked of its driver, of the packages that are installed, and of torch in a process of its own."""
 
 from __future__ import annotations
 
-import csv
 import functools
 import importlib.util
 import json
@@ -16,17 +15,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from qvl.machine.devices import VISIBLE, Device, is_none, named_devices
+from hydra_plugins.qvl_torchrun_launcher._devices import named_devices
+from hydra_plugins.qvl_torchrun_launcher._machine import VISIBLE, Device, is_none
+from hydra_plugins.qvl_torchrun_launcher._machine import Machine as Hardware
+from hydra_plugins.qvl_torchrun_launcher._nvidia import ReaderFault, ask_nvidia_smi, device_files, read_machine
 
 __all__ = ["Machine", "gather"]
 
 OPTIONAL: Final = ("deepspeed", "flash-attn", "liger-kernel", "vllm")
 """Distributions that a run may ask for and that `make setup` does not install."""
 
-_FIELDS: Final = ("index", "uuid", "name", "memory.total", "compute_cap", "driver_version", "mig.mode.current")
-_PART: Final = re.compile(r"\s+MIG .*\(UUID: (MIG-[0-9A-Za-z/-]+)\)")
-_WHOLE: Final = re.compile(r"GPU (\d+):")
-_TOOL_TIMEOUT_S: Final = 60
 _TORCH_TIMEOUT_S: Final = 180  # a first import from a network disk
 _TORCH: Final = """
 import json, sys, warnings
@@ -44,10 +42,11 @@ class Machine:
     """What a run finds.
 
     Attributes:
-        devices: All GPUs of the machine, whether or not the run may use them.
+        reader: What tells about its devices: "NVML" or "nvidia-smi".
+        devices: All GPUs of the machine, whether or not the run may use them; one that is cut is there as its parts.
         driver: Version of the driver, such as 570.124.06; None without one.
-        tool_fault: Why nvidia-smi does not work; None if it does, or is not there.
-        has_device_files: Whether there are files of GPUs, /dev/nvidia0 and so on.
+        tool_fault: Why the reader does not work; None if it does, or is not there.
+        has_device_files: Whether there are files of GPUs, /dev/nvidia0 and so on, that the reader does not list.
         visible: CUDA_VISIBLE_DEVICES as the run will have it; None for all devices.
         torch: Version of torch.
         torch_cuda: CUDA that torch is built for; None for a build without CUDA.
@@ -56,6 +55,7 @@ class Machine:
         packages: Those of OPTIONAL that are installed, and their versions.
     """
 
+    reader: str = "nvidia-smi"
     devices: tuple[Device, ...] = ()
     driver: str | None = None
     tool_fault: str | None = None
@@ -66,6 +66,15 @@ class Machine:
     torch_sees: int | None = None
     torch_says: str = ""
     packages: Mapping[str, str]
+
+    def named_devices(self) -> tuple[tuple[Device, ...], list[str]]:
+        """Return the devices that a run may use, in its order, and what is wrong with their names.
+
+        Where there are no devices nothing is known, and no name is wrong.
+        """
+        if is_none(self.visible) or not self.devices:
+            return (), []
+        return named_devices(self.visible, Hardware(self.reader, self.devices))
 
 
 def gather(environ: Mapping[str, str] = os.environ, *, devices: str | None = None) -> Machine:
@@ -85,69 +94,27 @@ def gather(environ: Mapping[str, str] = os.environ, *, devices: str | None = Non
 
 @functools.cache
 def _gather(path: str, visible: str | None) -> Machine:
-    devices, driver, fault = _ask_tool(path)
-    files = any(re.fullmatch(r"nvidia\d+", item.name) for item in Path("/dev").iterdir())
+    fault = None
+    try:
+        found = read_machine(smi=functools.partial(ask_nvidia_smi, path=path))
+    except ReaderFault as error:
+        found, fault = Hardware(error.reader, device_files=device_files()), error.fault
     version, cuda = _torch_build()
     machine = Machine(
-        devices=devices,
-        driver=driver,
+        reader=found.reader or "nvidia-smi",
+        devices=found.devices,
+        driver=found.driver or None,
         tool_fault=fault,
-        has_device_files=files,
+        has_device_files=bool(found.device_files),
         visible=visible,
         torch=version,
         torch_cuda=cuda,
         packages=_packages(),
     )
-    if is_none(visible) or not (devices or files) or named_devices(visible, devices)[1]:
+    if is_none(visible) or not (found.devices or found.device_files) or machine.named_devices()[1]:
         return machine
     sees, says = _ask_torch(visible)
     return replace(machine, torch_sees=sees, torch_says=says)
-
-
-def _ask_tool(path: str) -> tuple[tuple[Device, ...], str | None, str | None]:
-    """Return devices, driver and what is wrong with nvidia-smi; nothing of all that where there is none."""
-    try:
-        done = _run(path, f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits")
-        if done.returncode != 0:
-            if "No devices" in done.stdout:
-                return (), None, None
-            return (), None, f"exit code {done.returncode}: {' '.join((done.stdout + done.stderr).split())}"
-        rows = [[cell.strip() for cell in row] for row in csv.reader(done.stdout.splitlines()) if row]
-        rows = [row for row in rows if len(row) == len(_FIELDS) and row[0].isdigit()]
-        cut = any(row[6] == "Enabled" for row in rows)
-        parts = _parts(_run(path, "-L").stdout) if cut else {}
-    except FileNotFoundError:
-        return (), None, None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return (), None, str(error)
-    devices = tuple(
-        Device(int(row[0]), row[1], row[2], _integer(row[3]), _version(row[4]), parts.get(int(row[0]), ()))
-        for row in rows
-    )
-    return devices, rows[0][5] if rows else None, None
-
-
-def _run(path: str, *argv: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PATH": path}
-    return subprocess.run(
-        ["nvidia-smi", *argv], capture_output=True, text=True, timeout=_TOOL_TIMEOUT_S, check=False, env=env
-    )
-
-
-def _parts(listing: str) -> dict[int, tuple[str, ...]]:
-    """Return the MIG parts of each device from `nvidia-smi -L`."""
-    parts: dict[int, tuple[str, ...]] = {}
-    number = -1
-    for line in listing.splitlines():
-        if whole := _WHOLE.match(line):
-            number = int(whole[1])
-        elif part := _PART.match(line):
-            parts[number] = (*parts.get(number, ()), part[1])
-    return parts
-
-
-def _integer(text: str) -> int | None:
-    return int(text) if text.isdigit() else None
 
 
 def _version(text: str) -> tuple[int, int] | None:

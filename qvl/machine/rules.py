@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from hydra_plugins.qvl_torchrun_launcher._machine import VISIBLE, Device, is_none
+
 from qvl.machine.attention import FLASH, HALF, choose_attention
-from qvl.machine.devices import VISIBLE, Device, is_none, named_devices
 from qvl.machine.facts import Machine
 from qvl.machine.storage import Checkpoints
 from qvl.machine.weights import HubState
@@ -90,7 +91,7 @@ def find_faults(machine: Machine, needs: Needs) -> list[MachineFinding]:
         needs: What is asked for.
     """
     on_cpu = needs.device == "cpu" or is_none(machine.visible)
-    devices = [] if on_cpu else named_devices(machine.visible, machine.devices)[0]
+    devices = () if on_cpu else machine.named_devices()[0]
     if on_cpu:
         machine = replace(machine, torch_sees=None)
     findings = [
@@ -107,16 +108,17 @@ def find_faults(machine: Machine, needs: Needs) -> list[MachineFinding]:
 
 
 def _devices(machine: Machine, needs: Needs) -> Iterator[MachineFinding]:
-    """Compare what nvidia-smi has with what the user names and torch sees."""
+    """Compare what the driver lists with what the user names and torch sees."""
     if machine.tool_fault is not None:
-        yield MachineFinding("nvidia-smi", f"does not work: {machine.tool_fault}; {_ON_CPU}")
+        yield MachineFinding(machine.reader, f"does not work: {machine.tool_fault}; {_ON_CPU}")
         return
     if not machine.devices:
         yield from _unlisted(machine, needs)
         return
-    named, faults = named_devices(machine.visible, machine.devices)
-    yield from (MachineFinding(f"{VISIBLE}={machine.visible}", fault) for fault in faults)
-    expected = 1 if any(device.parts for device in named) else len(named)  # a process can use one part of a GPU
+    named, faults = machine.named_devices()
+    key = machine.reader if machine.visible is None else f"{VISIBLE}={machine.visible}"
+    yield from (MachineFinding(key, fault) for fault in faults)
+    expected = 1 if any(device.is_part for device in named) else len(named)  # a process can use one part of a GPU
     if not faults and machine.torch_sees is not None and machine.torch_sees < expected:
         yield _unseen(machine, f"{len(named)} GPUs are to be used")
 
@@ -188,7 +190,7 @@ def _half(devices: Sequence[Device], needs: Needs) -> Iterator[MachineFinding]:
         return
     for device in devices:
         if device.capability is not None and device.capability < HALF:
-            has = f"GPU {device.number}, {device.name}, has {device.capability[0]}.{device.capability[1]}"
+            has = f"GPU {device.name}, {device.model}, has {device.capability[0]}.{device.capability[1]}"
             yield MachineFinding(needs.half_key, f"bfloat16 needs compute capability 8.0, {has}; take float32")
             return
 
@@ -240,12 +242,10 @@ def _disk(needs: Needs) -> Iterator[MachineFinding]:
 
 
 def _memory(devices: Sequence[Device], needs: Needs) -> Iterator[MachineFinding]:
-    sizes = {device.number: device.memory_mib for device in devices if device.memory_mib is not None}
+    sizes = {device.name: device.total_mib for device in devices if device.total_mib is not None}
     if needs.memory_mib is None or not sizes:
         return
-    number = min(sizes, key=lambda item: sizes[item])
-    if sizes[number] < needs.memory_mib:
-        what = (
-            f"the run needs {needs.memory_mib / 1024:.1f} GiB on each GPU, GPU {number} has {sizes[number] / 1024:.1f}"
-        )
+    name = min(sizes, key=lambda item: sizes[item])
+    if sizes[name] < needs.memory_mib:
+        what = f"the run needs {needs.memory_mib / 1024:.1f} GiB on each GPU, GPU {name} has {sizes[name] / 1024:.1f}"
         yield MachineFinding("training.per_device_train_batch_size", f"{what}; debug=plan shows what takes it")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from hydra_plugins.qvl_torchrun_launcher._machine import Machine
-from hydra_plugins.qvl_torchrun_launcher._nvidia import read_machine, read_nvml
+from hydra_plugins.qvl_torchrun_launcher._nvidia import ReaderFault, read_machine, read_nvml
 
 A, B, C = (f"GPU-{letter * 8}-0000-0000-0000-00000000000{letter}" for letter in "abc")
 PART_1, PART_2 = "MIG-11111111-0000", "MIG-22222222-0000"
@@ -72,6 +72,10 @@ class FakeNvml:
     def nvmlDeviceGetName(self, gpu: Gpu) -> str:
         return gpu.model
 
+    def nvmlDeviceGetCudaComputeCapability(self, gpu: Gpu) -> tuple[int, int]:
+        self._ask("capability")
+        return 8, 0
+
     def nvmlDeviceGetMemoryInfo(self, gpu: Gpu, version: int | None) -> Any:
         self._ask(f"memory {version}")
         return SimpleNamespace(used=gpu.used * MIB + (500 * MIB if version is None else 0), total=81559 * MIB)
@@ -99,12 +103,17 @@ class FakeNvml:
             raise self.NVMLError("Not Supported")
 
 
-def smi_of(gpus: Sequence[Gpu]) -> Callable[[Sequence[str]], str]:
-    """Return a nvidia-smi that tells of devices."""
+def smi_of(gpus: Sequence[Gpu], *, is_old: bool = False) -> Callable[[Sequence[str]], str]:
+    """Return a nvidia-smi that tells of devices; an old one does not know their compute capability."""
 
     def smi(words: Sequence[str]) -> str:
         if words[0] != "-L":
-            return "".join(f"{gpu.uuid}, {gpu.used}, 81559, 580.65.06\n" for gpu in gpus)
+            capability = ""
+            if words[0].endswith(",compute_cap"):
+                if is_old:
+                    raise ReaderFault("nvidia-smi", 'exit code 2: Field "compute_cap" is not a valid field to query.')
+                capability = ", 8.0"
+            return "".join(f"{gpu.uuid}, {gpu.used}, 81559, 580.65.06{capability}\n" for gpu in gpus)
         lines = []
         for number, gpu in enumerate(gpus):
             lines.append(f"GPU {number}: {gpu.model} (UUID: {gpu.uuid})")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fake_nvml import PART_1, PART_2, A, B, C, FakeNvml, Gpu, machine, smi_of
-from hydra_plugins.qvl_torchrun_launcher._devices import find_devices, is_in_use, usage_text
+from hydra_plugins.qvl_torchrun_launcher._devices import find_devices, is_in_use, named_devices, usage_text
 from hydra_plugins.qvl_torchrun_launcher._errors import LauncherError
 from hydra_plugins.qvl_torchrun_launcher._machine import Device, Machine
 from hydra_plugins.qvl_torchrun_launcher._nvidia import ask_nvidia_smi, load_nvml, read_machine, read_nvml
@@ -102,12 +102,31 @@ def test_nvml_and_nvidia_smi_tell_the_same() -> None:
     smi = read_machine(nvml=lambda: None, smi=smi_of(gpus))
     assert (nvml.reader, smi.reader, nvml.driver, nvml.cuda) == ("NVML", "nvidia-smi", smi.driver, "13.0")
     facts: list[Callable[[Device], object]] = [
-        lambda device: (device.name, device.uuid, device.number, device.gpu, device.model),
+        lambda device: (device.name, device.uuid, device.number, device.gpu, device.model, device.capability),
         lambda device: device.is_part or (device.used_mib, device.total_mib),  # nvidia-smi does not tell of parts
     ]
     for fact in facts:
         assert [fact(device) for device in nvml.devices] == [fact(device) for device in smi.devices]
     assert [device.number for device in nvml.devices] == [0, 0, 1, 2]
+    assert {device.capability for device in nvml.devices} == {(8, 0)}
+
+
+def test_what_does_not_know_the_compute_capability_tells_all_else() -> None:
+    gpus = [Gpu(A, parts=(PART_1,)), Gpu(B, used=7000)]
+    old = read_machine(nvml=lambda: None, smi=smi_of(gpus, is_old=True))
+    assert [device.capability for device in old.devices] == [None, None]
+    assert (old.driver, old.devices[1].used_mib) == ("580.65.06", 7000)
+    nvml = read_machine(nvml=lambda: read_nvml(load=lambda: FakeNvml(gpus, unknown=["capability"])))
+    assert nvml.devices[1].capability is None
+
+
+def test_all_that_is_wrong_with_a_pool_is_told_and_the_rest_is_found() -> None:
+    devices, faults = named_devices("1,x,7,GPU-b,0", TWO)
+    assert [device.uuid for device in devices] == [B, A]
+    assert [fault.split(" is ")[0] for fault in faults] == ["'x'", "device 7", "device GPU-b"]
+    with pytest.raises(LauncherError, match=r"'x' is no device.*device 7 is not there") as caught:
+        names("1,x,7", TWO)
+    assert "\n" not in str(caught.value)
 
 
 def test_devices_of_others_and_faulty_ones_leave_a_gap_in_the_numbers() -> None:

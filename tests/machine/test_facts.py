@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra_plugins.qvl_torchrun_launcher._machine import Device
 
-from qvl.machine import Device, gather
+from qvl.machine import gather
 
 FakeTool = Callable[..., None]
 
@@ -30,7 +31,9 @@ def test_devices_and_driver_are_read_and_torch_is_asked_how_many_it_can_use(
     fake_tool(3, driver="570.124.06")
     machine = gather(asked(tmp_path))
     assert machine.driver == "570.124.06"
-    assert machine.devices[2] == Device(2, "GPU-a2", "NVIDIA A100-SXM4-80GB", 81920, (8, 0), ())
+    assert machine.devices[2] == Device(
+        "2", "GPU-a2", 2, "GPU-a2", "NVIDIA A100-SXM4-80GB", used_mib=4, total_mib=81920, capability=(8, 0)
+    )
     assert machine.torch_sees == 0, "this machine has none"
 
 
@@ -46,7 +49,8 @@ def test_torch_is_not_asked_where_no_device_is_to_be_used_or_a_name_is_wrong(
 def test_the_parts_of_a_device_that_is_cut_are_its_own(fake_tool: FakeTool, tmp_path: Path) -> None:
     fake_tool(2, cut=True)
     machine = gather(asked(tmp_path, CUDA_VISIBLE_DEVICES=""))
-    assert [device.parts for device in machine.devices] == [("MIG-b0",), ("MIG-b1",)]
+    assert [(device.gpu, device.uuid) for device in machine.devices] == [("GPU-a0", "MIG-b0"), ("GPU-a1", "MIG-b1")]
+    assert [device.capability for device in machine.devices] == [(8, 0)] * 2
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,21 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hydra_plugins.qvl_torchrun_launcher._machine import Device
 
-from qvl.machine import SETS, Checkpoints, Device, HubState, Machine, Needs, Required, find_faults, named_devices
+from qvl.machine import SETS, Checkpoints, HubState, Machine, Needs, Required, find_faults
 
-A100 = tuple(Device(number, f"GPU-a{number}", "A100", 81920, (8, 0)) for number in range(4))
-V100 = (Device(0, "GPU-v0", "V100", 16384, (7, 0)),)
+
+def gpu(number: int, uuid: str, model: str = "A100", mib: int = 81920, capability: tuple[int, int] = (8, 0)) -> Device:
+    return Device(str(number), uuid, number, uuid, model, total_mib=mib, capability=capability)
+
+
+def part(number: int, uuid: str) -> Device:
+    return replace(gpu(number, f"GPU-a{number}"), name=uuid, uuid=uuid)
+
+
+A100 = tuple(gpu(number, f"GPU-a{number}") for number in range(4))
+V100 = (gpu(0, "GPU-v0", "V100", 16384, (7, 0)),)
 GPUS = Machine(
     devices=A100,
     driver="580.65.06",
@@ -95,22 +105,31 @@ def test_the_cpu_is_used_without_a_word_where_it_is_asked_for(visible: str) -> N
     ],
 )
 def test_names_of_devices_are_looked_up(visible: str | None, count: int, faults: int) -> None:
-    named, found = named_devices(visible, A100)
-    assert (len(named), len(found)) == (count, faults)
     seen = replace(GPUS, visible=visible, torch_sees=count)
+    named, found = seen.named_devices()
+    assert (len(named), len(found)) == (count, faults)
     assert keys(seen, Needs()) == [f"CUDA_VISIBLE_DEVICES={visible}"] * faults
 
 
 def test_a_part_of_a_device_is_named_by_its_id() -> None:
-    devices = (Device(0, "GPU-a0", parts=("MIG-b0", "MIG-b1")),)
-    assert named_devices("MIG-b1", devices) == ([devices[0]], [])
-    assert len(named_devices("MIG-b1,MIG-b0", devices)[0]) == 2
+    first, second = part(0, "MIG-b0"), part(0, "MIG-b1")
+    cut = replace(GPUS, devices=(first, second))
+    assert replace(cut, visible="MIG-b1").named_devices() == ((second,), [])
+    assert replace(cut, visible="MIG-b1,MIG-b0").named_devices() == ((second, first), [])
 
 
 def test_a_process_sees_one_part_of_the_gpus_that_are_cut() -> None:
-    cut = tuple(replace(device, parts=(f"MIG-b{device.number}",)) for device in A100)
+    cut = tuple(part(number, f"MIG-b{number}") for number in range(4))
     assert keys(replace(GPUS, devices=cut, torch_sees=1), Needs()) == []
     assert keys(replace(GPUS, devices=cut, torch_sees=0), Needs()) == ["torch"]
+
+
+def test_a_device_that_cannot_be_used_is_told_by_what_lists_it() -> None:
+    lost = (A100[0], replace(A100[1], fault="GPU is lost"))
+    machine = replace(GPUS, reader="NVML", devices=lost, torch_sees=1)
+    assert keys(machine, Needs()) == ["NVML"]
+    assert "GPU is lost" in text(machine, Needs())
+    assert keys(replace(machine, visible="0"), Needs()) == []
 
 
 def test_a_device_that_is_named_where_there_is_none_is_an_error() -> None:

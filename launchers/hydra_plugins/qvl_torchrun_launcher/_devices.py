@@ -9,15 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from hydra_plugins.qvl_torchrun_launcher._errors import LauncherError
-from hydra_plugins.qvl_torchrun_launcher._machine import AS_NVIDIA_SMI, CPU_ADVICE, ORDER, VISIBLE, Device, Machine
+from hydra_plugins.qvl_torchrun_launcher._machine import (
+    AS_NVIDIA_SMI,
+    CPU_ADVICE,
+    ORDER,
+    VISIBLE,
+    Device,
+    Machine,
+    is_none,
+)
 from hydra_plugins.qvl_torchrun_launcher._nvidia import read_machine
 
-__all__ = ["IN_USE_MIB", "find_devices", "is_in_use", "usage_text"]
+__all__ = ["IN_USE_MIB", "find_devices", "is_in_use", "named_devices", "usage_text"]
 
 IN_USE_MIB = 1024
 """Memory from which on a device counts as in use: more than an idle process has, less than any training."""
 
-_NONE = ([""], ["-1"], ["NoDevFiles"])
 _NUMBER = re.compile(r"\d+")
 _ID = re.compile(r"(GPU|MIG)-[0-9A-Za-z/-]*")
 _OUTERMOST = "pid:[4026531836]"  # namespace in which process numbers are those that the driver tells
@@ -41,23 +48,43 @@ def find_devices(
             the devices cannot be asked.
     """
     key, pool = ("hydra.launcher.devices", named) if named is not None else (VISIBLE, environ.get(VISIBLE))
-    names = None if pool is None else [name.strip() for name in pool.split(",")]
-    if names in _NONE:
+    if is_none(pool):
         return ()
     machine = read()
-    if names is None:
+    if pool is not None and named is None:
+        _refuse_other_order(_names(pool), machine, environ.get(ORDER, AS_NVIDIA_SMI))
+    devices, faults = named_devices(pool, machine)
+    if faults:
+        raise LauncherError(("" if pool is None else f"{key}={pool}: ") + "; ".join(faults))
+    return devices
+
+
+def named_devices(pool: str | None, machine: Machine) -> tuple[tuple[Device, ...], list[str]]:
+    """Return the devices that a pool stands for, in its order, and what is wrong with it, a line each.
+
+    CUDA itself stops reading at the first name that it does not know, and gives no device at all where one is named
+    twice; a number and an id may mean the same one.
+
+    Args:
+        pool: Names with commas between them; None for all devices.
+        machine: What is there; where nothing is known, names are taken as they are.
+    """
+    if pool is None:
         return _all_of(machine)
-    if named is None:
-        _refuse_other_order(names, machine, environ.get(ORDER, AS_NVIDIA_SMI))
-    devices: list[Device] = []
-    for name in names:
+    devices: dict[str, Device] = {}
+    faults: list[str] = []
+    for name in _names(pool):
         try:
             found = _named(name, machine)
-            _refuse_twice(name, found, devices, names)
         except LauncherError as error:
-            raise LauncherError(f"{key}={pool}: {error}") from error
-        devices.append(found)
-    return _of_one_kind(devices)
+            faults.append(str(error))
+            continue
+        twice = [earlier for earlier, device in devices.items() if device.uuid == found.uuid]
+        if twice:
+            faults.append(f"device {name} is named twice" + ("" if twice == [name] else f", also as {twice[0]}"))
+            continue
+        devices[name] = found
+    return _of_one_kind(list(devices.values())), faults
 
 
 def is_in_use(device: Device) -> bool:
@@ -84,18 +111,23 @@ def _who(pid: int) -> str:
         return ""
 
 
-def _all_of(machine: Machine) -> tuple[Device, ...]:
+def _names(pool: str) -> list[str]:
+    return [name.strip() for name in pool.split(",")]
+
+
+def _all_of(machine: Machine) -> tuple[tuple[Device, ...], list[str]]:
     if not machine.reader and machine.device_files:
-        raise LauncherError(
+        return (), [
             f"there is {machine.device_files[0]}, but neither NVML nor nvidia-smi, which would tell about it (in a "
             f"container: NVIDIA_DRIVER_CAPABILITIES=compute,utility); name the devices, {VISIBLE}=0, or {CPU_ADVICE}"
-        )
+        ]
+    usable = tuple(device for device in machine.devices if not device.fault)
     faulty = [device for device in machine.devices if device.fault]
     if faulty:
-        rest = ",".join(device.name for device in machine.devices if not device.fault)
+        rest = ",".join(device.name for device in usable)
         faults = "; ".join(f"device {device.name} cannot be used: {device.fault}" for device in faulty)
-        raise LauncherError(f"{faults}; leave it out: {VISIBLE}={rest}")
-    return machine.devices
+        return usable, [f"{faults}; leave it out: {VISIBLE}={rest}"]
+    return usable, []
 
 
 def _named(name: str, machine: Machine) -> Device:
@@ -129,14 +161,6 @@ def _named(name: str, machine: Machine) -> Device:
 
 def _label(device: Device) -> str:
     return device.uuid if device.name == device.uuid else f"{device.name} ({device.uuid})"
-
-
-def _refuse_twice(name: str, device: Device, before: Sequence[Device], names: Sequence[str]) -> None:
-    """Refuse a device that is in the pool already: CUDA would see none at all."""
-    for earlier, other in zip(before, names, strict=False):
-        if earlier.uuid == device.uuid:
-            also = "" if other == name else f", also as {other}"
-            raise LauncherError(f"device {name} is named twice{also}")
 
 
 def _refuse_other_order(names: Sequence[str], machine: Machine, order: str) -> None:

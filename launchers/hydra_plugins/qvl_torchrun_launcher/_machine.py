@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AS_NVIDIA_SMI", "CPU_ADVICE", "ORDER", "VISIBLE", "Device", "Machine", "Usage"]
+__all__ = ["AS_NVIDIA_SMI", "CPU_ADVICE", "ORDER", "VISIBLE", "Device", "Machine", "Usage", "is_none"]
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = "CUDA_DEVICE_ORDER"
@@ -12,6 +12,11 @@ AS_NVIDIA_SMI = "PCI_BUS_ID"
 """Value of CUDA_DEVICE_ORDER with which CUDA counts as nvidia-smi does; CUDA's own default is FASTEST_FIRST."""
 
 CPU_ADVICE = f"set {VISIBLE}= to run on the CPU"
+
+
+def is_none(pool: str | None) -> bool:
+    """Return whether a value of CUDA_VISIBLE_DEVICES asks for no device, and so for the CPU."""
+    return pool is not None and pool.strip() in ("", "-1", "NoDevFiles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Device:
         model: Such as "NVIDIA A100-SXM4-80GB".
         used_mib: Memory that is taken, whoever has it; None: unknown.
         total_mib: Memory that there is; None: unknown.
+        capability: Compute capability, such as (8, 0); None: unknown.
         processes: What computes there; those of other containers may be missing.
         fault: Why it cannot be used; empty if it can.
     """
@@ -50,6 +56,7 @@ class Device:
     model: str = ""
     used_mib: int | None = None
     total_mib: int | None = None
+    capability: tuple[int, int] | None = None
     processes: tuple[Usage, ...] = ()
     fault: str = ""
 
@@ -68,7 +75,7 @@ class Machine:
         devices: In the order of nvidia-smi; a device that is cut into MIG parts is there as these.
         driver: Version of the driver, such as "580.65.06"; empty: unknown.
         cuda: Newest CUDA that the driver runs, such as "13.0"; empty: unknown.
-        device_files: Files of devices that nothing could tell more about.
+        device_files: Files of devices, where nothing tells about any of them.
     """
 
     reader: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import subprocess
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 from hydra_plugins.qvl_torchrun_launcher._errors import LauncherError
 from hydra_plugins.qvl_torchrun_launcher._machine import CPU_ADVICE, Device, Machine, Usage
 
-__all__ = ["ask_nvidia_smi", "load_nvml", "read_machine", "read_nvml"]
+__all__ = ["ReaderFault", "ask_nvidia_smi", "device_files", "load_nvml", "read_machine", "read_nvml"]
 
 LIBRARY = "libnvidia-ml.so.1"
 TIMEOUT_S = 60.0  # a driver that hangs does not answer
@@ -22,7 +23,22 @@ MIB = 2**20
 
 _LISTED_GPU = re.compile(r"GPU (\d+): (.*) \(UUID: (GPU-[0-9A-Za-z-]+)\)")
 _LISTED_PART = re.compile(r"\s+(MIG .*\S)\s+Device +\d+: \(UUID: (MIG-[0-9A-Za-z/-]+)\)")
-_QUERY = ("--query-gpu=uuid,memory.used,memory.total,driver_version", "--format=csv,noheader,nounits")
+_FIELDS = "uuid,memory.used,memory.total,driver_version"
+_FORMAT = "--format=csv,noheader,nounits"
+
+
+class ReaderFault(LauncherError):
+    """What would tell about the devices does not work.
+
+    Attributes:
+        reader: "NVML" or "nvidia-smi".
+        fault: In its own words.
+    """
+
+    def __init__(self, reader: str, fault: str) -> None:
+        super().__init__(f"{reader} does not work: {fault}; {CPU_ADVICE}")
+        self.reader = reader
+        self.fault = fault
 
 
 def load_nvml() -> Any:
@@ -44,7 +60,7 @@ def read_nvml(*, load: Callable[[], Any] = load_nvml, timeout_s: float = TIMEOUT
         timeout_s: Seconds that it gets.
 
     Raises:
-        LauncherError: It fails or hangs.
+        ReaderFault: It fails or hangs.
     """
     nvml = load()
     if nvml is None:
@@ -63,25 +79,30 @@ def read_nvml(*, load: Callable[[], Any] = load_nvml, timeout_s: float = TIMEOUT
     answer = answers[0] if answers else f"no answer in {timeout_s:g} s"
     if isinstance(answer, Machine):
         return answer
-    raise LauncherError(f"NVML does not work: {answer}; {CPU_ADVICE}")
+    raise ReaderFault("NVML", str(answer))
 
 
-def ask_nvidia_smi(words: Sequence[str]) -> str | None:
+def ask_nvidia_smi(words: Sequence[str], *, path: str | None = None) -> str | None:
     """Return what nvidia-smi prints, None where there is no such tool.
 
+    Args:
+        words: Its arguments.
+        path: Where it is looked for, in the place of PATH.
+
     Raises:
-        LauncherError: It fails or hangs.
+        ReaderFault: It fails or hangs.
     """
     command = ["nvidia-smi", *words]
+    env = None if path is None else {**os.environ, "PATH": path}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=env)
     except FileNotFoundError:
         return None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise LauncherError(f"nvidia-smi does not work: {error}; {CPU_ADVICE}") from error
+        raise ReaderFault("nvidia-smi", str(error)) from error
     if done.returncode != 0 and "No devices" not in done.stdout:
         said = " ".join((done.stdout + done.stderr).split())
-        raise LauncherError(f"nvidia-smi does not work, exit code {done.returncode}: {said}; {CPU_ADVICE}")
+        raise ReaderFault("nvidia-smi", f"exit code {done.returncode}: {said}")
     return done.stdout
 
 
@@ -99,12 +120,15 @@ def read_machine(
         files: Folder of the device files.
 
     Raises:
-        LauncherError: The driver does not answer.
+        ReaderFault: The driver does not answer.
     """
-    machine = nvml() or _read_nvidia_smi(smi)
-    if machine is None:
-        return Machine(device_files=tuple(sorted(str(path) for path in files.glob("nvidia[0-9]*"))))
-    return machine
+    machine = nvml() or _read_nvidia_smi(smi) or Machine()
+    return machine if machine.devices else replace(machine, device_files=device_files(files))
+
+
+def device_files(folder: Path = Path("/dev")) -> tuple[str, ...]:
+    """Return the files of devices, such as /dev/nvidia0; they are there without a tool that tells about them."""
+    return tuple(sorted(str(path) for path in folder.glob("nvidia[0-9]*")))
 
 
 def _read(nvml: Any) -> Machine:
@@ -151,8 +175,17 @@ def _device(nvml: Any, handle: Any, blank: Device) -> Device:
         model=nvml.nvmlDeviceGetName(handle),
         used_mib=used,
         total_mib=total,
+        capability=blank.capability or _capability(nvml, handle),
         processes=tuple(_processes(nvml, handle)),
     )
+
+
+def _capability(nvml: Any, handle: Any) -> tuple[int, int] | None:
+    try:
+        major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+    except nvml.NVMLError:  # not supported; nothing but advice needs it
+        return None
+    return int(major), int(minor)
 
 
 def _is_cut(nvml: Any, handle: Any) -> bool:
@@ -211,17 +244,31 @@ def _read_nvidia_smi(smi: Callable[[Sequence[str]], str | None]) -> Machine | No
             devices.append(
                 replace(whole, name=part[2], uuid=part[2], model=f"{whole.model.split(' MIG ')[0]} {part[1]}")
             )
-    facts = (smi(_QUERY) or "") if devices else ""
-    rows = [[value.strip() for value in line.split(",")] for line in facts.splitlines()]
-    memory = {row[0]: (_count(row[1]), _count(row[2])) for row in rows if len(row) == 4}
-    drivers = [row[3] for row in rows if len(row) == 4]
-    known = (
-        device if device.is_part else replace(device, used_mib=used, total_mib=total)
-        for device in devices
-        for used, total in [memory.get(device.uuid, (None, None))]
-    )
+    rows = _rows(smi) if devices else {}
+    known = []
+    for device in devices:
+        _, used, total, _, capability = rows.get(device.gpu, [""] * 5)
+        known.append(replace(device, capability=_version(capability)))
+        if not device.is_part:
+            known[-1] = replace(known[-1], used_mib=_count(used), total_mib=_count(total))
+    drivers = [row[3] for row in rows.values()]
     return Machine("nvidia-smi", tuple(known), driver=drivers[0] if drivers else "")
+
+
+def _rows(smi: Callable[[Sequence[str]], str | None]) -> dict[str, list[str]]:
+    """Return UUID, memory that is taken, all memory, driver and compute capability of devices, by UUID."""
+    try:
+        facts = smi([f"--query-gpu={_FIELDS},compute_cap", _FORMAT])
+    except ReaderFault:  # tools of drivers before 510 do not know the field, and refuse all of the question
+        facts = smi([f"--query-gpu={_FIELDS}", _FORMAT])
+    rows = ([value.strip() for value in line.split(",")] for line in (facts or "").splitlines())
+    return {row[0]: [*row, ""][:5] for row in rows if len(row) in (4, 5)}
 
 
 def _count(text: str) -> int | None:
     return int(text) if text.isdecimal() else None
+
+
+def _version(text: str) -> tuple[int, int] | None:
+    found = re.fullmatch(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else None
