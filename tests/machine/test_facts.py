@@ -3,12 +3,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
 from hydra_plugins.qvl_torchrun_launcher._machine import Device
+from hydra_plugins.qvl_torchrun_launcher._nvidia import ReaderFault
 
-from qvl.machine import gather
+from qvl.machine import Needs, facts, find_faults, gather
 
 FakeTool = Callable[..., None]
 
@@ -64,6 +66,18 @@ def test_an_nvidia_smi_that_fails_is_told(script: str, fault: str | None, fake_t
     fake_tool(script=script)
     machine = gather(asked(tmp_path))
     assert (machine.devices, machine.tool_fault) == ((), fault)
+
+
+def test_an_nvml_that_fails_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(**_: object) -> NoReturn:
+        raise ReaderFault("NVML", "Driver/library version mismatch")
+
+    monkeypatch.setattr(facts, "read_machine", read)
+    machine = gather(asked(tmp_path))
+    assert (machine.reader, machine.tool_fault) == ("NVML", "Driver/library version mismatch")
+    [finding] = [finding for finding in find_faults(machine, Needs()) if finding.is_error]
+    assert finding.key == "NVML"
+    assert finding.message.startswith("does not work: Driver/library version mismatch; ")
 
 
 def test_the_version_and_the_cuda_of_torch_are_read_without_importing_it(tmp_path: Path) -> None:
