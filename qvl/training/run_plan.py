@@ -35,6 +35,7 @@ __all__ = ["Device", "RunPlan", "check_memory", "find_device", "plan_of_run", "z
 
 _log = logging.getLogger(__name__)
 
+_SURE = 0.85  # of a device: the arithmetic of kept activations has not been compared with a GPU yet
 _ASSUMED = ("A100, as no GPU is here", 8, 80.0, 312.0)
 
 
@@ -108,7 +109,7 @@ class RunPlan:
 
     @property
     def checkpointing(self) -> bool:
-        """Whether activations are computed twice: as the configuration says, else where they would not fit."""
+        """Whether activations are computed twice: as the configuration says, else where they would hardly fit."""
         own = self.config["training"]["gradient_checkpointing"]
         return self.needs_checkpointing if own is None else bool(own)
 
@@ -133,8 +134,8 @@ class RunPlan:
 
     @property
     def needs_checkpointing(self) -> bool:
-        """Whether activations have to be computed twice, because the largest batch does not fit when they are kept."""
-        return self.spare(checkpointing=False) < 0
+        """Whether activations are better computed twice, because the largest batch hardly fits when they are kept."""
+        return self.memory(checkpointing=False).needed > _SURE * self.device.memory
 
     def hours(self, *, checkpointing: bool) -> float:
         """Return hours of computing; scoring, saving and waiting for data come on top."""

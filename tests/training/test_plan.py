@@ -148,6 +148,10 @@ def test_the_advice_is_what_has_to_be_changed():
     assert run_plan("32B").needs_checkpointing
     assert not run_plan("4B", gradient_checkpointing=None).checkpointing
     assert run_plan("32B", gradient_checkpointing=None).checkpointing
+    tight = run_plan(
+        "4B", gradient_checkpointing=None, gigabytes=1.1 * run_plan("4B").memory(checkpointing=False).needed / 1e9
+    )
+    assert tight.checkpointing and tight.spare(checkpointing=False) > 0
     assert "take more devices or a smaller model" in run_plan("32B", zero=3, gigabytes=4).advice
 
 
