@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qvl.machine import attention_here, has_device
+from qvl.runtime import quiet_loading
 from qvl.runtime.distributed import rank_from_environment
 from qvl.runtime.part import holds_part, put_part
 
@@ -59,7 +58,7 @@ def load_model(
     model: Any
     processor: Any
     half = attn_impl == "auto" and device_map != "cpu" and _is_half(path, torch_dtype)
-    with _quiet():
+    with quiet_loading():
         model, processor = get_model_processor(
             path,
             model_type=model_type,
@@ -76,22 +75,6 @@ def load_model(
     elif trained is not None:
         model = PeftModel.from_pretrained(model, trained)
     return model.eval(), template
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Load without a bar, and without a warning of a name that upstream uses."""
-    from transformers.utils import logging
-
-    verbosity, shows_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if shows_bar:
-            logging.enable_progress_bar()
 
 
 def _is_half(path: str, torch_dtype: str | None) -> bool:

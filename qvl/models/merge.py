@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from qvl.data import Contract, model_digest
 from qvl.errors import CheckpointError, ConfigError
 from qvl.models.resolve import resolve_model
 from qvl.models.select import ADAPTER
-from qvl.runtime import hub_layout
+from qvl.runtime import hub_layout, quiet_loading
 from qvl.runtime.part import base_of_part, holds_part, put_part
 
 __all__ = ["DTYPES", "MergeReport", "find_base", "locate_base", "merge_adapter", "merge_part"]
@@ -119,7 +118,7 @@ def merge_adapter(
     from peft import PeftModel
 
     target = _target(dtype, base, probes)
-    with _quiet():
+    with quiet_loading():
         plain = _in_float32(base)
         kept = plain.generation_config
         adapted = PeftModel.from_pretrained(plain, str(checkpoint)).eval()
@@ -154,7 +153,7 @@ def merge_part(
         ValueError: As of `merge_adapter`.
     """
     target = _target(dtype, base, probes)
-    with _quiet():
+    with quiet_loading():
         model = _in_float32(base)
     put_part(checkpoint, model)
     before = _logits(model, probes)
@@ -180,13 +179,13 @@ def _in_float32(path: str | Path) -> Any:
 def _write(model: Any, out: Path, target: str) -> None:
     import torch
 
-    with _quiet(), hub_layout(model):
+    with quiet_loading(), hub_layout(model):
         _in_type(model, getattr(torch, target)).save_pretrained(out)
 
 
 def _written_difference(out: Path, before: Sequence[Any], probes: Sequence[Inputs], *, allowed: float | None) -> float:
     """Read what was written and compare its logits; None allows any difference, as rounding makes it."""
-    with _quiet():
+    with quiet_loading():
         again = _in_float32(out)
     written = _largest_difference(before, _logits(again, probes))
     if allowed is not None:
@@ -241,19 +240,3 @@ def _dtype_of(base: str) -> str:
     config = AutoConfig.from_pretrained(base, trust_remote_code=False)
     dtype = config.dtype or config.get_text_config().dtype
     return "float32" if dtype is None else str(dtype).removeprefix("torch.")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out the progress bars and the reports of loading for a while."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -28,6 +28,7 @@ from qvl.runtime.files import (
 from qvl.runtime.hub_layout import hub_layout
 from qvl.runtime.images import ImageHeader, check_image, image_header, image_size, open_image, open_pixels, open_preview
 from qvl.runtime.logging import configure as configure_logging
+from qvl.runtime.logging import quiet_loading
 from qvl.runtime.manifest import (
     DataDigest,
     GitState,
@@ -70,6 +71,7 @@ __all__ = [
     "open_image",
     "open_pixels",
     "open_preview",
+    "quiet_loading",
     "rank_from_environment",
     "redact_arguments",
     "redact_command",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.logging import RichHandler
 
-__all__ = ["configure"]
+__all__ = ["configure", "quiet_loading"]
 
 _WIDTH_WITHOUT_TERMINAL = 160  # rich would break the lines of a log file at 80 characters
 
@@ -48,3 +50,19 @@ def _warnings_of(rank: int) -> logging.Handler:
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter(f"[rank {rank}] %(levelname)s %(name)s: %(message)s"))
     return handler
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Let transformers load or save a model without bars and reports for a while."""
+    from transformers.utils import logging as of_transformers
+
+    verbosity, shows_bar = of_transformers.get_verbosity(), of_transformers.is_progress_bar_enabled()
+    of_transformers.set_verbosity_error()
+    of_transformers.disable_progress_bar()
+    try:
+        yield
+    finally:
+        of_transformers.set_verbosity(verbosity)
+        if shows_bar:
+            of_transformers.enable_progress_bar()

@@ -17,6 +17,7 @@ from qvl.data import Contract, model_digest
 from qvl.errors import CheckpointError, HealthError
 from qvl.machine import has_device
 from qvl.planning import device_peak
+from qvl.runtime import quiet_loading
 from qvl.runtime.checkpoint import discard_staging, list_checkpoints
 from qvl.runtime.distributed import gathered, rank_from_environment, together
 from qvl.runtime.files import write_text
@@ -34,10 +35,11 @@ from qvl.training.freezing import (
 )
 from qvl.training.job import Evaluate, TrainingJob, TrainingResult
 from qvl.training.lengths import check_lengths
+from qvl.training.model_plan import ModelPlan
 from qvl.training.patches import has_raw_form, normalise_on_device
 from qvl.training.precision import TrainedWeights
 from qvl.training.preload import quiet_upstream
-from qvl.training.run_plan import RunPlan, check_memory, plan_of_run
+from qvl.training.run_plan import RunPlan, plan_of_run, plan_weights
 from qvl.training.run_view import device_name, run_start, show_start
 from qvl.training.sampling import Machine, TurnBatches
 from qvl.training.saving import check_base, part_to_save
@@ -90,8 +92,9 @@ class SwiftTrainer:
             discard_staging(job.output_dir)
         tensorboard = str(job.output_dir / "tensorboard")
         with _environment(TENSORBOARD_LOGGING_DIR=tensorboard, **places(job.config["deepspeed"]["config"])):
-            check_memory(job)
-            arguments = sft_arguments(job)
+            planned = plan_weights(job)
+            with quiet_loading():
+                arguments = sft_arguments(job)
             if found := _agreed_checkpoint(job):
                 arguments.resume_from_checkpoint = arguments.training_args.resume_from_checkpoint = str(found)
             distrust_remote_code()
@@ -101,7 +104,9 @@ class SwiftTrainer:
             from swift.pipelines import SwiftSft
 
             pipeline_class = type("QvlSftPipeline", (QvlSft, SwiftSft), {})
-            result: TrainingResult = pipeline_class(arguments, job, evaluate).main()
+            with quiet_loading():
+                pipeline = pipeline_class(arguments, job, evaluate, planned)
+            result: TrainingResult = pipeline.main()
         return result
 
 
@@ -113,8 +118,9 @@ class QvlSft(_Upstream):
     plan: RunPlan | None
     """What the run takes; None for a model of an unknown shape."""
 
-    def __init__(self, arguments: object, job: TrainingJob, evaluate: Evaluate) -> None:
+    def __init__(self, arguments: object, job: TrainingJob, evaluate: Evaluate, planned: ModelPlan | None) -> None:
         self.job = job
+        self.planned = planned
         self.evaluate = evaluate
         self.before: Mapping[str, float] = {}
         super().__init__(arguments)
@@ -183,7 +189,7 @@ class QvlSft(_Upstream):
 
         contract = self._contract()
         train, val = self._prepare_dataset()
-        self.plan = plan_of_run(self.job, self.batches)
+        self.plan = plan_of_run(self.job, self.planned, self.batches)
         self._choose_checkpointing()
         self.args.save_args()
         model = self.prepare_model(self.args, self.model, template=self.template, train_dataset=train)

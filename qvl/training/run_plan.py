@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qvl.errors import ConfigError
@@ -15,7 +14,6 @@ from qvl.planning import (
     Memory,
     Setting,
     device_peak,
-    known_config,
     optimizer_bytes,
     peak_memory,
     spare,
@@ -31,7 +29,7 @@ from qvl.training.sampling import TurnBatches
 if TYPE_CHECKING:
     from qvl.callbacks import MicroBatch
 
-__all__ = ["Device", "RunPlan", "check_memory", "find_device", "plan_of_run", "zero_stage"]
+__all__ = ["Device", "RunPlan", "find_device", "plan_of_run", "plan_weights", "zero_stage"]
 
 _log = logging.getLogger(__name__)
 
@@ -204,44 +202,57 @@ class RunPlan:
         return "fits as it stands"
 
 
-def plan_of_run(job: TrainingJob, batches: TurnBatches) -> RunPlan | None:
+def plan_weights(job: TrainingJob) -> ModelPlan | None:
+    """Return what the tuner of a run makes of its model; None for a model of an unknown shape.
+
+    To be asked before DeepSpeed is set up: with ZeRO-3 a model cannot be made on the meta device any more.
+
+    Args:
+        job: What trains on what.
+
+    Raises:
+        ConfigError: A GPU cannot hold the weights, their gradients and the optimiser, whatever the batches are.
+        HealthError: The tuner names a module that the model has not.
+    """
+    try:
+        model = plan_model(load_config(str(job.model["path"])), job.tuner)
+    except ConfigError as error:
+        _log.warning("memory and MFU of this run are not known: %s", error)
+        return None
+    if has_device():
+        _check_memory(job, model)
+    return model
+
+
+def plan_of_run(job: TrainingJob, model: ModelPlan | None, batches: TurnBatches) -> RunPlan | None:
     """Return the plan of a run that is about to begin, on its own batches; None for a model of an unknown shape.
 
     Args:
         job: What trains on what.
+        model: See `plan_weights`.
         batches: Of all processes.
     """
-    path = str(job.model["path"])
-    try:
-        model = plan_model(load_config(path), job.tuner)
-    except ConfigError as error:
-        _log.warning("memory and MFU of this run are not known: %s", error)
+    if model is None:
         return None
-    device = find_device({**job.config["plan"], "processes": batches.machine.world_size}, micro_batches=1)
-    return RunPlan(job.config, model, plan_load(batches), device, path)
+    return RunPlan(job.config, model, plan_load(batches), _device(job), str(job.model["path"]))
 
 
-def check_memory(job: TrainingJob) -> None:
-    """Make sure, before weights are loaded, that a GPU holds them, their gradients and the optimiser.
-
-    Raises:
-        ConfigError: It does not, whatever the batches are.
-    """
-    if not has_device() or (known_config(str(job.model["path"])) is None and not Path(job.model["path"]).is_dir()):
-        return
-    processes = rank_from_environment().world_size
-    device = find_device({**job.config["plan"], "processes": processes}, micro_batches=1)
-    model = plan_model(load_config(str(job.model["path"])), job.tuner)
-    setting = _setting(job.config, model, processes)
-    nothing = Batch(0, 0, 0, 0, 0)
-    memory = peak_memory(model.architecture, nothing, model.tuning(checkpointing=True), model.weights, setting).resident
+def _check_memory(job: TrainingJob, model: ModelPlan) -> None:
+    device = _device(job)
+    setting, tuning = _setting(job.config, model, device.processes), model.tuning(checkpointing=True)
+    memory = peak_memory(model.architecture, Batch(0, 0, 0, 0, 0), tuning, model.weights, setting).resident
     if memory > device.memory:
-        stage = setting.zero + 1 if setting.zero > 1 else 2
+        stage = max(setting.zero + 1, 2)
         advice = f"deepspeed=zero{stage} shares more of it" if stage <= 3 else "take more devices or a smaller model"
         raise ConfigError(
             f"tuner: weights, gradients and optimiser take {memory / 1e9:.0f} GB on each device, which has "
             f"{device.memory / 1e9:.0f} GB; {advice}; debug=plan shows what takes it"
         )
+
+
+def _device(job: TrainingJob) -> Device:
+    """Return the device of this run."""
+    return find_device({**job.config["plan"], "processes": rank_from_environment().world_size}, micro_batches=1)
 
 
 def _setting(config: Mapping[str, Any], model: ModelPlan, processes: int) -> Setting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qvl.data import TurnFormat
+from qvl.runtime import quiet_loading
 from qvl.training.encoding import ConversationEncoder
 from qvl.training.preload import quiet_upstream
 
@@ -23,15 +24,10 @@ def load_encoder(path: str, *, model_type: str, form: TurnFormat) -> Conversatio
     distrust_remote_code()
     from swift.model import get_model_processor
     from swift.template import get_template
-    from transformers.utils import logging
 
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # upstream uses a name that transformers warns of
     processor: Any
-    try:
+    with quiet_loading():  # upstream uses a name that transformers warns of
         _, processor = get_model_processor(path, load_model=False, model_type=model_type, use_hf=True)
-    finally:
-        logging.set_verbosity(verbosity)
     template = get_template(processor)
     template.set_mode("train")
     template.image_token_id = processor.image_token_id
