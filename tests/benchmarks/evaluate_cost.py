@@ -80,7 +80,7 @@ def evaluation(num_pictures: int, rounds: int) -> None:
 def recording(rounds: int) -> None:
     """Tell what the log-probabilities of tokens cost."""
     path = resolve_model("qvl://tiny", run_folder=Path(), prompts=(), seed=0)
-    model, template = load_model(path, adapter=None, model_type="qwen3_vl", torch_dtype=None, attn_impl=None)
+    model, template = load_model(path, trained=None, model_type="qwen3_vl", torch_dtype=None, attn_impl=None)
     limits = {"min_pixels": 4096, "max_pixels": 65536}
     engine = Engine(model, template, pixel_limits=limits, max_new_tokens=400, batch_size=16)
     conversations: list[Any] = []

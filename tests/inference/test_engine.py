@@ -29,7 +29,7 @@ def tiny() -> str:
 
 @pytest.fixture(scope="module")
 def loaded(tiny):
-    return load_model(tiny, adapter=None, **LOAD)
+    return load_model(tiny, trained=None, **LOAD)
 
 
 def conversation(*images: Image.Image) -> dict[str, object]:
@@ -115,8 +115,8 @@ def test_an_adapter_changes_the_answers_and_none_gives_those_of_the_base(loaded,
             torch.nn.init.zeros_(weight)
     adapted.save_pretrained(tmp_path / "idle")
     plain = ask(loaded, 4)
-    assert ask(load_model(tiny, adapter=str(tmp_path / "idle"), **LOAD), 4) == plain
-    assert ask(load_model(tiny, adapter=str(tmp_path / "same"), **LOAD), 4) != plain
+    assert ask(load_model(tiny, trained=str(tmp_path / "idle"), **LOAD), 4) == plain
+    assert ask(load_model(tiny, trained=str(tmp_path / "same"), **LOAD), 4) != plain
 
 
 def test_vllm_that_is_not_there_is_told_with_what_to_do(monkeypatch):

@@ -29,6 +29,7 @@ def ours(forked, tmp_path_factory, small_rows, tiny_folder) -> Path:
         "recipe=stage2_lora",
         "data=jsonl",
         "data.train.shuffle=false",
+        "data.batching=random",  # the order of the file, as the plain run has it
         "data.images_per_user_turn=1",
         *(f"data.{name}.path={folder}/{name}.jsonl" for name in ("train", "val")),
         "augmentation=none",
