@@ -25,6 +25,7 @@ def command(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # the CPU by name: a machine without a GPU has a note otherwise
 
     def main(cfg: object) -> None:
         raise AssertionError("the verb started")
