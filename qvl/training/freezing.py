@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
 __all__ = [
+    "ADAPTED",
+    "SAVED",
     "check_carried",
     "check_sources",
     "check_trainable",
@@ -29,8 +31,8 @@ _VIT = f"model.{_VISUAL}"
 _ALIGNER = tuple(f"{_VIT}{name}" for name in _MERGERS)
 _LORA_PARTS = ("lora_A.default.weight", "lora_B.default.weight")
 _DORA_PART = "lora_magnitude_vector.default.weight"
-_ADAPTED = "base_model.model."
-_SAVED = ".modules_to_save.default"
+ADAPTED = "base_model.model."
+SAVED = ".modules_to_save.default"
 
 
 def expected_trainable(model: nn.Module, tuner: Mapping[str, Any]) -> set[str]:
@@ -52,7 +54,7 @@ def expected_trainable(model: nn.Module, tuner: Mapping[str, Any]) -> set[str]:
     saved = _strings(tuner, "modules_to_save")
     _check_modules(saved, (name for name, _ in model.named_modules()), "modules_to_save")
     names = {
-        f"{_ADAPTED}{module}{_SAVED}{name.removeprefix(module)}"
+        f"{ADAPTED}{module}{SAVED}{name.removeprefix(module)}"
         for module in saved
         for name in parameters
         if name.startswith(f"{module}.")
@@ -61,7 +63,7 @@ def expected_trainable(model: nn.Module, tuner: Mapping[str, Any]) -> set[str]:
     parts = (*_LORA_PARTS, _DORA_PART) if tuner["use_dora"] else _LORA_PARTS
     if tuner.get("target_parameters"):
         adapted += _adapted_weights(parameters, _strings(tuner, "target_parameters"))
-    return names | {f"{_ADAPTED}{module}.{part}" for module in adapted for part in parts}
+    return names | {f"{ADAPTED}{module}.{part}" for module in adapted for part in parts}
 
 
 def check_trainable(model: nn.Module, expected: set[str]) -> None:
@@ -91,9 +93,9 @@ def check_carried(model: nn.Module, carried: Collection[str]) -> None:
         ConfigError: A weight of these is not trained as a whole.
     """
     names = [name for name, _ in model.named_parameters()]
-    if not any(name.startswith(_ADAPTED) for name in names):
+    if not any(name.startswith(ADAPTED) for name in names):
         return
-    saved = {name.removeprefix(_ADAPTED).replace(_SAVED, "") for name in names if _SAVED in name}
+    saved = {name.removeprefix(ADAPTED).replace(SAVED, "") for name in names if SAVED in name}
     if lost := set(carried) - saved:
         raise ConfigError(
             f"tuner.modules_to_save: model.path holds trained weights that the adapter would not hold: "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qvl.errors import ConfigError
 from qvl.planning import Architecture, Tuning, Weights, known_config, safetensors_bytes
 from qvl.runtime.part import BASE
-from qvl.training.freezing import component, expected_trainable
+from qvl.training.freezing import ADAPTED, SAVED, component, expected_trainable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["ModelPlan", "load_config", "plan_model"]
 
 _LORA = (".lora_A.", ".lora_B.", ".lora_magnitude_vector.")
-_SAVED = ".modules_to_save.default"
-_PREFIX = "base_model.model."
 
 Shape = tuple[int, ...]
 
@@ -45,14 +43,14 @@ class ModelPlan:
     @property
     def is_adapter(self) -> bool:
         """Whether checkpoints hold what is trained only, as an adapter."""
-        return any(name.startswith(_PREFIX) for name in self.trained)
+        return any(name.startswith(ADAPTED) for name in self.trained)
 
     @property
     def trained_by_part(self) -> dict[str, int]:
         """Trained weights of llm, vit, aligner and adapters; parts of which nothing is trained are left out."""
         counts: dict[str, int] = {}
         for name, shape in self.trained.items():
-            part = "adapters" if _is_lora(name) else component(name.removeprefix(_PREFIX))
+            part = "adapters" if _is_lora(name) else component(name.removeprefix(ADAPTED))
             counts[part] = counts.get(part, 0) + math.prod(shape)
         return counts
 
@@ -69,7 +67,7 @@ class ModelPlan:
         ways: dict[str, Any] = {"llm": "frozen", "vit": "frozen", "aligner": "frozen"}
         adapters = {"llm": 0, "vit": 0, "aligner": 0}
         for name, shape in self.trained.items():
-            part = component(name.removeprefix(_PREFIX))
+            part = component(name.removeprefix(ADAPTED))
             ways[part] = "lora" if _is_lora(name) else "full"
             adapters[part] += math.prod(shape) if _is_lora(name) else 0
         return Tuning(
@@ -157,7 +155,7 @@ def plan_model(config: Mapping[str, Any], tuner: Mapping[str, Any]) -> ModelPlan
     trained = {
         name: _shape(name, shapes, widths, int(tuner["lora_rank"])) for name in sorted(expected_trainable(model, tuner))
     }
-    first = [name for name in trained if ".lora_A." in name and component(name.removeprefix(_PREFIX)) == "llm"]
+    first = [name for name in trained if ".lora_A." in name and component(name.removeprefix(ADAPTED)) == "llm"]
     return ModelPlan(architecture, shapes, trained, sum(trained[name][-1] for name in first))
 
 
@@ -187,9 +185,9 @@ def _is_lora(name: str) -> bool:
 def _shape(name: str, shapes: Mapping[str, Shape], widths: Mapping[str, Shape], rank: int) -> Shape:
     """Return the shape of a trained weight."""
     if not _is_lora(name):
-        return shapes[name.removeprefix(_PREFIX).replace(_SAVED, "")]
+        return shapes[name.removeprefix(ADAPTED).replace(SAVED, "")]
     part = next(part for part in _LORA if part in name)
-    layer = name.removeprefix(_PREFIX).split(part)[0]
+    layer = name.removeprefix(ADAPTED).split(part)[0]
     if layer in widths:
         outputs, inputs = widths[layer]
     else:
@@ -209,7 +207,7 @@ def _saved_name(name: str) -> str:
     """Return the name that PEFT gives a weight in the file of an adapter."""
     if ".lora_magnitude_vector." in name:
         return name.removesuffix(".default.weight")
-    return name.replace(_SAVED, "").replace(".default.", ".")
+    return name.replace(SAVED, "").replace(".default.", ".")
 
 
 def _from_hub(path: str) -> Path:

@@ -25,11 +25,12 @@ from qvl.training.job import TrainingJob
 from qvl.training.load_plan import LoadPlan, plan_load
 from qvl.training.model_plan import ModelPlan, load_config, plan_model
 from qvl.training.sampling import TurnBatches
+from qvl.training.sharding import zero_stage
 
 if TYPE_CHECKING:
     from qvl.callbacks import MicroBatch
 
-__all__ = ["Device", "RunPlan", "find_device", "plan_of_run", "plan_weights", "zero_stage"]
+__all__ = ["Device", "RunPlan", "find_device", "plan_of_run", "plan_weights"]
 
 _log = logging.getLogger(__name__)
 
@@ -78,13 +79,6 @@ def find_device(wanted: Mapping[str, Any], *, micro_batches: int) -> Device:
         tflops=float(wanted["tflops"] or tflops),
         mfu=float(wanted["mfu"]),
     )
-
-
-def zero_stage(config: object) -> int:
-    """Return the stage of ZeRO that `deepspeed.config` asks for; 0 without DeepSpeed."""
-    if isinstance(config, Mapping):
-        return int(config.get("zero_optimization", {}).get("stage", 0))
-    return next((stage for stage in (1, 2, 3) if isinstance(config, str) and f"zero{stage}" in config), 0)
 
 
 @dataclass(frozen=True)

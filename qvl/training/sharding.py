@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["open_communication", "places", "spreads_weights", "whole_size"]
+__all__ = ["open_communication", "places", "spreads_weights", "whole_size", "zero_stage"]
 
 _SHARED_MEMORY = "deepspeed_shm_comm"
 
@@ -22,7 +22,14 @@ def spreads_weights(deepspeed: Mapping[str, Any] | None) -> bool:
     Args:
         deepspeed: Settings of DeepSpeed; None: it is off.
     """
-    return deepspeed is not None and deepspeed["zero_optimization"]["stage"] == 3
+    return zero_stage(deepspeed) == 3
+
+
+def zero_stage(config: object) -> int:
+    """Return the stage of ZeRO that `deepspeed.config` asks for; 0 without DeepSpeed."""
+    if isinstance(config, Mapping):
+        return int(config.get("zero_optimization", {}).get("stage", 0))
+    return next((stage for stage in (1, 2, 3) if isinstance(config, str) and f"zero{stage}" in config), 0)
 
 
 def open_communication(*, timeout_s: float) -> None:

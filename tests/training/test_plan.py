@@ -13,8 +13,9 @@ from qvl.errors import ConfigError, HealthError
 from qvl.planning import Batch
 from qvl.training.load_plan import EstimatingEncoder, LoadPlan, plan_load, sampled_lengths
 from qvl.training.model_plan import load_config, plan_model
-from qvl.training.run_plan import Device, RunPlan, find_device, zero_stage
+from qvl.training.run_plan import Device, RunPlan, find_device
 from qvl.training.sampling import Machine, TurnBatches
+from qvl.training.sharding import zero_stage
 
 pytestmark = pytest.mark.swift
 
